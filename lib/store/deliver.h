@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Putting mail into a mailbox file or Maildir from outside a session: what local does, as the recipient (the caller has
+ * switched its effective identity). Opening follows hazards S17: regular file, one link, owner = recipient, no symlinks.
+ * One batch = one lock and one fsync for several letters to the same mailbox.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/span.h"
+#include "lib/base/verdict.h"
+
+struct deliver_batch;
+
+struct deliver_target {
+	const char *path;       /* "/var/mail/alice" (mbox) or ".../Maildir/" (final slash: Maildir) */
+	uid_t uid;              /* owner that the file must have (privileged mode) */
+	gid_t gid;
+	bool check_owner;       /* false in unprivileged mode */
+	bool create_dirs;       /* virtual mailboxes: make missing parent directories */
+	int64_t size_limit;     /* mailbox_size_limit, 0 none (mbox only) */
+	const char *lock_methods; /* mailbox_delivery_lock */
+	bool allow_special;     /* /dev/null and the like: /file aliases only */
+};
+
+/* Open and lock. v: why not. */
+struct deliver_batch *deliver_begin(struct arena *a, const struct deliver_target *t, struct verdict *v_r);
+/*
+ * Add one letter: headers (LF lines: Return-Path, Delivered-To, ...) in front of the content, which is fed in chunks by
+ * next(arg, &chunk): true with a chunk (empty at the end), false on a read error. sender: for the From_ line. key: stable name of this
+ * letter for this recipient (queue id, recipient index); a Maildir file of that name that is already there counts as delivered.
+ * A failure leaves what was there before the letter; earlier letters of the batch stay.
+ */
+struct verdict deliver_add(struct deliver_batch *b, struct arena *a, struct span sender, struct span headers,
+			   bool (*next)(void *arg, struct span *chunk_r), void *arg, struct span key);
+/* Make everything added durable and unlock. The letters count as delivered only if this is OK. Frees b. */
+struct verdict deliver_commit(struct deliver_batch *b, struct arena *a);
