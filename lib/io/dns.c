@@ -264,6 +264,22 @@ enum dns_status dns_addresses(struct arena *a, struct span host, unsigned famili
 	return answer_r->nrecords ? DNS_OK : worst;
 }
 
+/*
+ * getaddrinfo and getnameinfo ask with the resolver state of their thread. It is made the first time a thread gets here,
+ * with short times: a client waits for this before it sees a banner.
+ */
+static void prepare_thread(void)
+{
+	static _Thread_local bool prepared;
+
+	if (prepared || res_init() < 0)
+		return;
+	prepared = true;
+	_res.retrans = CLIENT_TIMEOUT_S;
+	_res.retry = CLIENT_TRIES;
+	use_server(&_res);
+}
+
 static enum dns_status from_gai(int rc)
 {
 	switch (rc) {
@@ -290,6 +306,8 @@ enum dns_status dns_native_addresses(struct arena *a, struct span host, unsigned
 	*answer_r = (struct dns_answer){ 0 };
 	if (!askable(host))
 		return DNS_NXDOMAIN;
+	if (server.family)
+		prepare_thread();
 	hints.ai_family = families == DNS_WANT_A ? AF_INET : families == DNS_WANT_AAAA ? AF_INET6 : AF_UNSPEC;
 	rc = getaddrinfo(arena_cstr(a, host), NULL, &hints, &list);
 	if (rc != 0)
@@ -305,22 +323,6 @@ enum dns_status dns_native_addresses(struct arena *a, struct span host, unsigned
 }
 
 /* --- the name of a client --------------------------------------------------------------------------------------------- */
-
-/*
- * getaddrinfo and getnameinfo ask with the resolver state of their thread. It is made the first time a thread gets here,
- * with short times: a client waits for this before it sees a banner.
- */
-static void prepare_thread(void)
-{
-	static _Thread_local bool prepared;
-
-	if (prepared || res_init() < 0)
-		return;
-	prepared = true;
-	_res.retrans = CLIENT_TIMEOUT_S;
-	_res.retry = CLIENT_TRIES;
-	use_server(&_res);
-}
 
 /* A name that is an address in disguise, or holds bytes that no host name has, is no name. */
 static bool usable_name(struct span name)

@@ -35,7 +35,7 @@ struct dns_record {
 	uint32_t ttl;         /* seconds; the least along the aliases that led here */
 	uint16_t preference;  /* MX */
 	struct netaddr addr;  /* A, AAAA; port 0 */
-	struct span name;     /* MX, PTR, CNAME: letters, digits, - _ and dots only, no last dot; empty: the root (null MX) */
+	struct span name;     /* MX, PTR, CNAME: host name characters (CNAME: printable ones), no last dot; empty: the root */
 };
 
 struct dns_answer {

@@ -41,7 +41,8 @@ static uint32_t get_u32(struct reader *r)
 struct name {
 	char text[DNS_NAME_MAX + 1]; /* no last dot; "" for the root */
 	size_t len;
-	bool plain; /* host name characters only */
+	bool plain;     /* host name characters only */
+	bool printable; /* no blanks, controls, 8-bit bytes, nor what the text form gives a meaning */
 };
 
 static struct span name_span(const struct name *n)
@@ -60,6 +61,7 @@ static bool take_label(struct reader *r, struct name *n, unsigned len)
 		char c = (char)get_u8(r);
 
 		n->plain = n->plain && (ascii_isalnum(c) || c == '-' || c == '_');
+		n->printable = n->printable && c > ' ' && c < 127 && c != '.' && c != '\\' && c != '"';
 		n->text[n->len++] = c;
 	}
 	return !r->bad;
@@ -73,7 +75,7 @@ static void get_name(struct reader *r, struct name *n)
 	bool jumped = false;
 
 	n->len = 0;
-	n->plain = true;
+	n->plain = n->printable = true;
 	for (;;) {
 		unsigned len = get_u8(&walk);
 
@@ -138,7 +140,10 @@ static bool read_data(struct arena *a, struct rr *rr, struct dns_record *rec)
 	if (rr->type == DNS_MX)
 		rec->preference = (uint16_t)get_u16(&rr->data);
 	get_name(&rr->data, &target);
-	if (rr->data.bad || rr->data.pos != rr->data.len || !target.plain)
+	if (rr->data.bad || rr->data.pos != rr->data.len)
+		return false;
+	/* What lies on the way may have other bytes: 0/25.2.0.192.in-addr.arpa, RFC 2317. */
+	if (rr->type == DNS_CNAME ? !target.printable : !target.plain)
 		return false;
 	rec->name = arena_span(a, name_span(&target));
 	return true;
