@@ -208,7 +208,7 @@ static void child_ready(struct loop_source *src, uint32_t events)
 	for (;;) {
 		enum io_status st = frame_recv(src->fd, &parent.frame, NULL, clock_mono_ms());
 
-		if (st == IO_TIMEOUT)
+		if (st == IO_TIMEOUT || st == IO_STOPPING)
 			return;
 		if (st != IO_OK || !userproc_get(buf_span(&parent.frame), &word, &n)) {
 			child_unplug(c); /* ended, or out of its mind: it ends when it sees the pair closed */
@@ -391,6 +391,7 @@ static void conn_ready(struct loop_source *src, uint32_t events)
 	case IO_OK:
 		break;
 	case IO_TIMEOUT:
+	case IO_STOPPING:
 		return;
 	default:
 		conn_drop(ac);

@@ -246,7 +246,7 @@ static void take_frame(struct buf *frame, bool *may_leave_r)
 	uint32_t n;
 	enum io_status st = frame_recv(me.pair, frame, &client, clock_mono_ms());
 
-	if (st == IO_TIMEOUT)
+	if (st == IO_TIMEOUT || st == IO_STOPPING)
 		return;
 	if (st != IO_OK) {
 		stop();
