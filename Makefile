@@ -2,6 +2,8 @@
 # Posthouse. `make' builds, `make run' starts a private instance, `make check' runs every test, `make help' lists the rest.
 
 MODE   ?= release
+# make V=1 shows the whole commands
+Q      := $(if $(V),,@)
 B      := build/$(MODE)
 DESTDIR ?=
 prefix ?= /usr
@@ -69,16 +71,18 @@ all: $(BINS) links
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(BASEFLAGS) $(CFLAGS) -c -o $@ $<
+	@echo "  CC $<"
+	$(Q)$(CC) $(CPPFLAGS) $(BASEFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 	@mkdir -p $(@D)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 define program
 $(B)/bin/$(1): $(2:%.c=$(B)/obj/%.o) $(LIB)
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(BASEFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(LIB) $$(LDLIBS)
+	@echo "  LD $$@"
+	$$(Q)$$(CC) $$(CFLAGS) $$(BASEFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(LIB) $$(LDLIBS)
 ALL_OBJ += $(2:%.c=$(B)/obj/%.o)
 endef
 $(foreach p,$(BUILT_PROGRAMS),$(eval $(call program,$(p),$(call prog_src,$(p)))))
@@ -92,20 +96,24 @@ links: $(BINS)
 # --- tests ------------------------------------------------------------------------------------------------------------
 $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
 # A fuzz target outside MODE=fuzz gets a main() that replays the files named on its command line.
 $(B)/t/fuzz/%: $(B)/obj/t/fuzz/%.o $(if $(filter fuzz,$(MODE)),,$(B)/obj/t/fuzz/replay.o) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) $(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) $(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 
 $(B)/t/lib/%: $(B)/obj/t/lib/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 $(B)/t/bench/%: $(B)/obj/t/bench/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 include t/check.mk
 

@@ -149,6 +149,12 @@ struct queue_journal_entry {
 int queue_journal(const char *id, const struct queue_place *place, const struct queue_journal_entry *entries, size_t n,
 		  bool durable) __attribute__((warn_unused_result));
 
+/*
+ * Cut a torn record off the end of a journal (env.corrupt_journal), so that later records are read again. Only while nobody
+ * else can append: qmgr does it before it hands the message out for the first time. 0, or -1 and errno.
+ */
+int queue_repair(const char *id, const struct queue_place *place) __attribute__((warn_unused_result));
+
 /* Remove a message that is done. 0, or -1 and errno; ENOENT counts as done. */
 int queue_remove(const char *id, const struct queue_place *place) __attribute__((warn_unused_result));
 /* Put a corrupt message aside in corrupt/. */
