@@ -65,6 +65,11 @@ void log_set_tag(const char *tag)
 	snprintf(out.tag, sizeof out.tag, "%s", tag);
 }
 
+int log_fd(void)
+{
+	return out.fd;
+}
+
 void log_open(const char *tag, enum log_to to, int fd, int facility)
 {
 	log_set_tag(tag);

@@ -26,6 +26,7 @@ enum log_to {
 /* tag: "posthouse/smtpd", copied. fd: for LOG_TO_FD, borrowed for the life of the process. facility: <syslog.h> value. */
 void log_open(const char *tag, enum log_to to, int fd, int facility);
 void log_set_tag(const char *tag);
+int log_fd(void); /* what lines go to, so that a fork that closes everything else can keep it; -1: none */
 void log_set_debug(bool on); /* debug lines are dropped unless on */
 /* Another program's line, forwarded under its own tag (login lines of POP3 and IMAP: "imap-login"). */
 void log_as(const char *tag, enum log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -7,15 +7,18 @@
  * login sends what the client gave and keeps its own copy of the descriptor; auth answers login with ANSWER and, after
  * a success, login closes its copy without a word: the success reply is written by the user's process, which also gets the
  * input that login had already read. The parent of imapd (pop3d) is single-threaded, forks without exec, becomes the user in
- * the child, and hands further sessions of the same user to the same child over a socket pair.
+ * the child, and hands further sessions of the same user to the same child over a socket pair. posthouse-handover(7) has the
+ * frames byte by byte.
  */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
 #include "lib/base/span.h"
 #include "lib/io/netaddr.h"
+#include "lib/io/stream.h"
 #include "lib/map/userdb.h"
 
 /* login -> auth */
@@ -46,21 +49,50 @@ struct handover_session {
 	bool secured;
 };
 
-bool handover_put_login(struct buf *b, const struct handover_login *l);
-bool handover_get_login(struct span frame, struct handover_login *l_r);
-bool handover_put_answer(struct buf *b, enum handover_code code, struct span user, uint32_t pid);
-bool handover_get_answer(struct span frame, enum handover_code *code_r, struct span *user_r, uint32_t *pid_r);
-bool handover_put_session(struct buf *b, const struct handover_session *s);
-bool handover_get_session(struct span frame, struct arena *a, struct handover_session *s_r);
+/*
+ * Limits of what a frame may carry; a field past its limit makes put and get return false. The sum stays below FRAME_MAX.
+ */
+enum {
+	HANDOVER_NAME_MAX = 64,     /* service, mechanism, session_id */
+	HANDOVER_USER_MAX = 512,
+	HANDOVER_PASSWORD_MAX = 4096,
+	HANDOVER_TAG_MAX = 1024,
+	HANDOVER_INPUT_MAX = STREAM_IN_BYTES,
+	HANDOVER_PATH_MAX = 4096,   /* home, shell, mail_location */
+};
+
+/*
+ * put: append to b (its maximum should be FRAME_MAX); false: a field is past its limit or b is full. get: false for anything
+ * that put would not have written; spans of handover_login and user_r point into frame, those of handover_session are copies in a.
+ * The ANSWER frame goes from auth to login and, with the same shape, from the parent of imapd and pop3d to auth: pid is the
+ * user's process, 0 unless code is HANDOVER_OK.
+ */
+bool handover_put_login(struct buf *b, const struct handover_login *l) __attribute__((warn_unused_result));
+bool handover_get_login(struct span frame, struct handover_login *l_r) __attribute__((warn_unused_result));
+bool handover_put_answer(struct buf *b, enum handover_code code, struct span user, uint32_t pid) __attribute__((warn_unused_result));
+bool handover_get_answer(struct span frame, enum handover_code *code_r, struct span *user_r, uint32_t *pid_r)
+	__attribute__((warn_unused_result));
+bool handover_put_session(struct buf *b, const struct handover_session *s) __attribute__((warn_unused_result));
+bool handover_get_session(struct span frame, struct arena *a, struct handover_session *s_r) __attribute__((warn_unused_result));
 
 /*
  * run() of imapd's and pop3d's parent: takes SESSION frames from auth on listener, forks and feeds the users' processes.
- * serve runs in the user's process, already as the user, in a thread of its own per session; fd is the client (non-blocking).
+ *
+ * serve runs in the user's process, already as the user (working directory: home), in a thread of its own per session; fd is the
+ * client (non-blocking, close-on-exec) and serve closes it. s lives until serve returns. serve starts by stream_unread(s->input)
+ * and writes the reply to the login command itself. A wait that ends with IO_STOPPING means: say goodbye and return within
+ * seconds. service_stopping() and service_draining() say nothing in the user's process: sessions in progress outlive a reload.
+ *
+ * start runs once in each new process, in its main thread, before the first serve; u lives as long as the process.
  * one_process_per_user: sessions of one user share a process (imapd); else every session gets one (pop3d).
+ * stack_bytes: of a session's thread; 0: 256 KiB.
  */
 struct userproc {
-	void (*start)(const struct user *u); /* once in each new process, as the user; may be NULL */
+	const char *protocol; /* "imap": for log lines */
+	void (*start)(const struct user *u); /* may be NULL */
 	void (*serve)(const struct handover_session *s, int fd);
+	void (*finish)(void); /* once, in the main thread, after the last serve, before the process ends; may be NULL */
 	bool one_process_per_user;
+	size_t stack_bytes;
 };
 void userproc_run(const int *listeners, int nlisteners, const struct userproc *up);
