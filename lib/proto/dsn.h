@@ -45,7 +45,6 @@ struct dsn_recipient {
 struct dsn_report {
 	enum dsn_kind kind;
 	struct span hostname;   /* myhostname: Reporting-MTA */
-	struct span mail_name;  /* "Postfix": who the signature line says we are */
 	struct span origin;     /* domain of MAILER-DAEMON@ in From: */
 	struct span to;         /* whom the notice goes to, internal address form */
 	struct span queue_id;   /* of the message reported on */
