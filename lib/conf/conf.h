@@ -2,7 +2,9 @@
 /*
  * The configuration: main.cf read into one struct, each field declared once in conf/params.def.
  * Strings are expanded ($name replaced) and NUL-terminated; times are milliseconds in fields that end in _ms; numbers are
- * range-checked. A field is named exactly like its parameter.
+ * range-checked. A field is named exactly like its parameter. PARAM_RAW strings are not expanded: the program that reads one
+ * replaces its names at each use (expand.h). Empty defaults that are derived (myhostname, mynetworks, ...) are filled in;
+ * unprivileged_mode is "yes" or "no".
  */
 #pragma once
 #include <stdbool.h>
@@ -14,6 +16,7 @@
 #include "lib/base/span.h"
 
 #define PARAM_STR(name, def, owners, help) const char *name;
+#define PARAM_RAW(name, def, owners, help) const char *name;
 #define PARAM_INT(name, def, min, max, owners, help) int64_t name;
 #define PARAM_TIME(name, def, unit, min, max, owners, help) int64_t name##_ms;
 #define PARAM_BOOL(name, def, owners, help) bool name;
@@ -22,6 +25,7 @@ struct conf {
 	struct conf_raw *raw; /* every name as written, for lookups by name */
 };
 #undef PARAM_STR
+#undef PARAM_RAW
 #undef PARAM_INT
 #undef PARAM_TIME
 #undef PARAM_BOOL
@@ -41,10 +45,14 @@ enum conf_status {
  */
 enum conf_status conf_load(const char *dir, const char *const *overrides, size_t noverrides, struct conf **out,
 			   struct buf *messages) __attribute__((warn_unused_result));
+void conf_free(struct conf *c); /* a configuration that was not adopted, and tests; NULL is fine */
 /* Directory to read: the -c option, else MAIL_CONFIG in the environment (not for a set-id program), else CONFIG_DIR. */
 const char *conf_dir(const char *option);
 /* For tools: load or die with the messages; sets conf. */
 void conf_load_or_die(const char *dir);
+
+/* Does the instance run without root (conf->unprivileged_mode, resolved)? */
+bool conf_unprivileged(const struct conf *c);
 
 /* A parameter's value by name, expanded, or NULL when no such parameter is known or set. In a. */
 const char *conf_value(const struct conf *c, struct arena *a, const char *name);
@@ -56,11 +64,14 @@ int64_t conf_transport_time_ms(const struct conf *c, const char *transport, cons
 
 bool conf_parse_time_ms(struct span text, char default_unit, int64_t *ms_r); /* 30, 30s, 5m, 2h, 1d, 1w, 500ms */
 bool conf_parse_bool(struct span text, bool *value_r);
+bool conf_parse_int(struct span text, int64_t *value_r);
 
-/* Everything a tool needs to list parameters; kind is 's' string, 'i' number, 't' time, 'b' boolean. */
+/* Everything a tool needs to list parameters; kind is 's' string, 'r' raw string, 'i' number, 't' time, 'b' boolean. */
 struct conf_param {
 	const char *name, *def, *owners, *help;
-	char kind;
+	int64_t min, max; /* of numbers, and of times in milliseconds */
+	size_t offset;    /* in struct conf */
+	char kind, unit;  /* unit: of a time written without one */
 };
 extern const struct conf_param conf_params[];
 extern const size_t conf_nparams;

@@ -13,6 +13,8 @@
 #include "lib/base/buf.h"
 #include "lib/conf/conf.h"
 
+enum { MASTERCF_MAXPROC_DEFAULT = -1 };
+
 enum mastercf_type { MASTERCF_INET, MASTERCF_UNIX, MASTERCF_UNIX_STREAM };
 
 struct mastercf_service {
@@ -36,6 +38,10 @@ struct mastercf {
 	size_t count;
 };
 
-/* Read dir/master.cf into a. Errors as in conf_load. */
+/* Read dir/master.cf into a. Errors as in conf_load. maxproc `-' is conf's default_process_limit (100 before conf is set). */
 enum conf_status mastercf_load(const char *dir, struct arena *a, struct mastercf *out, struct buf *messages)
 	__attribute__((warn_unused_result));
+/* The same from text; file: the name for messages. False: messages has errors. Pure: maxproc `-' stays MASTERCF_MAXPROC_DEFAULT. */
+bool mastercf_parse(const char *file, struct span text, struct arena *a, struct mastercf *out, struct buf *messages)
+	__attribute__((warn_unused_result));
+const char *mastercf_type_str(enum mastercf_type type); /* as written: "inet", "unix", "unix-stream" */
