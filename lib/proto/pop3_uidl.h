@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pop3_uidl_format, as in Dovecot 2.3: %v UIDVALIDITY, %u UID, %% a percent sign; between % and the letter: X hexadecimal
+ * (small letters), L and U for lower and upper case (of the hexadecimal digits), and a width, with a leading 0 padded by zeros.
+ * A unique id is 1 to 70 octets from 0x21 to 0x7E (RFC 1939 7).
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+
+enum { POP3_UIDL_MAX = 70 };
+
+/* Every message gets an id of its own: format has %u and only letters that are known here, and gives ids within the limits. */
+bool pop3_uidl_format_valid(const char *format);
+/* Append the id; false when the format cannot be used. */
+bool pop3_uidl_format(struct buf *out, const char *format, uint32_t uidvalidity, uint32_t uid) __attribute__((warn_unused_result));
