@@ -254,6 +254,7 @@ bool mime_words_decode(struct buf *out, struct span body)
 		rest = span_skip(rest, word.len);
 		plain = span_head(rest, 0);
 	}
+	plain.len = (size_t)(rest.ptr - plain.ptr);
 	if (plain.len)
 		add_plain(&w, plain);
 	flush(&w);
