@@ -4,7 +4,8 @@
  * sessions, drain and exit. main() fills in a struct service and returns service_main().
  *
  * Working directory: queue_directory. Descriptors from master: SERVICE_FD_*. Command line: PROGRAM -n SERVICE_NAME -c CONFIG_DIR
- * -g GENERATION [-s LISTENERS] [-o name=value]... [program's own arguments].
+ * -g GENERATION [-r] [-s LISTENERS] [-o name=value]... [program's own arguments]. -r: chroot to queue_directory (the chroot
+ * column of master.cf). Own option letters must not be among n c g r s o.
  */
 #pragma once
 #include <stdbool.h>
@@ -52,6 +53,7 @@ struct service {
 	void (*at_exit)(void);         /* last sessions are over */
 	const char *option_letters;    /* getopt letters of own options, e.g. "P:" */
 	size_t stack_bytes;            /* of a session thread; 0: 128 KiB */
+	bool exclusive;                /* never two of them: start-up waits until the one before has left (qmgr) */
 };
 
 int service_main(int argc, char **argv, const struct service *s);
@@ -60,7 +62,8 @@ const char *service_name(void);   /* of master.cf: "smtp", "submission" */
 bool service_stopping(void);      /* stop was ordered (or master is gone): end soon */
 bool service_draining(void);      /* a reload was ordered: take no new sessions, finish the running ones */
 
-/* Frame connection to another service: "private/local", "public/qmgr", relative to queue_directory. -1 and errno. */
+/* Frame connection to another service: "private/local", "public/qmgr", relative to queue_directory. -1 and errno.
+ * From login, in its jail, only "private/auth" (any directory part is dropped). */
 int service_connect(const char *path, int64_t deadline_ms);
 
 /* RUN programs: tell master how busy this worker is; pollable descriptor for master's orders; handle one order when readable. */
