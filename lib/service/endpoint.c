@@ -181,7 +181,7 @@ static void add_inet(struct build *b, struct arena *a)
 		fail(b, "no port is called", port_name);
 		return;
 	}
-	if (port < WELL_KNOWN && strcmp(b->conf->unprivileged_mode, "yes") == 0)
+	if (port < WELL_KNOWN && conf_unprivileged(b->conf))
 		port = (uint16_t)(port + UNPRIVILEGED_PORT_OFFSET);
 	if (colon > 0)
 		add_host(b, a, span_head(name, (size_t)colon), port);

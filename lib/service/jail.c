@@ -31,7 +31,7 @@ void worker_jail(void)
 {
 	const struct service *s = worker.service;
 	const char *name = s->identity == SERVICE_AS_LOGIN ? conf->default_login_user : conf->mail_owner;
-	bool privileged = strcmp(conf->unprivileged_mode, "yes") != 0;
+	bool privileged = !conf_unprivileged(conf);
 	const struct passwd *pw = NULL;
 
 	if (chdir(conf->queue_directory) < 0)

@@ -28,18 +28,13 @@ struct walk {
 	gid_t mail_gid;
 };
 
-bool layout_unprivileged(const struct conf *c)
-{
-	return strcmp(c->unprivileged_mode, "yes") == 0;
-}
-
 static bool ids_of(const struct conf *c, const char *name, uid_t *uid_r, gid_t *gid_r)
 {
 	const struct passwd *pw;
 
 	*uid_r = geteuid();
 	*gid_r = getegid();
-	if (layout_unprivileged(c))
+	if (conf_unprivileged(c))
 		return true;
 	pw = getpwnam(name);
 	if (pw == NULL)
@@ -123,7 +118,7 @@ static void visit(struct walk *w, const char *path, const struct place *p)
 	} else if (errno != ENOENT) {
 		problem(w, path, strerror(errno));
 	} else if (w->mode == LAYOUT_CHECK) {
-		buf_addf(w->messages, "warning: %s: does not exist yet; the first start makes it\n", path);
+		return; /* the next start makes it */
 	} else if (make_path(path, p->mode) < 0) {
 		problem(w, path, strerror(errno));
 	} else {
@@ -133,7 +128,7 @@ static void visit(struct walk *w, const char *path, const struct place *p)
 
 bool layout_walk(const struct conf *c, enum layout_mode mode, struct buf *messages)
 {
-	struct walk w = { .mode = mode, .messages = messages, .unprivileged = layout_unprivileged(c), .ok = true };
+	struct walk w = { .mode = mode, .messages = messages, .unprivileged = conf_unprivileged(c), .ok = true };
 	char path[4096];
 
 	if (!layout_mail_ids(c, &w.mail_uid, &w.mail_gid)) {

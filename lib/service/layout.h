@@ -21,14 +21,12 @@
 
 enum layout_mode { LAYOUT_CHECK, LAYOUT_CREATE, LAYOUT_REPAIR };
 
-/* "yes" in effect */
-bool layout_unprivileged(const struct conf *c);
 /* Ids of mail_owner (default_login_user); the calling user's in unprivileged mode. False: there is no such user. */
 bool layout_mail_ids(const struct conf *c, uid_t *uid_r, gid_t *gid_r);
 bool layout_login_ids(const struct conf *c, uid_t *uid_r, gid_t *gid_r);
 
 /*
- * Look over all of them. CHECK reports what is missing or wrong, CREATE makes what is missing (parents too) and
+ * Look over all of them. CHECK reports what is wrong (what is missing the next start makes), CREATE makes what is missing (parents too) and
  * reports what is wrong, REPAIR makes and mends. One "error: " or "warning: " line each. False: there was an error.
  */
 bool layout_walk(const struct conf *c, enum layout_mode mode, struct buf *messages);

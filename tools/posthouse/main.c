@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/posthouse/posthouse.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/log.h"
+#include "lib/conf/conf.h"
+#include "lib/service/layout.h"
+
+enum { END_EXTRA_MS = 15000 };
+
+const char *config_dir;
+
+/* Become master: nothing of this program is needed after that. */
+static int exec_master(bool daemon)
+{
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/master", conf->daemon_directory);
+	execl(path, "master", "-c", config_dir, daemon ? "-d" : NULL, NULL);
+	log_fatal("%s: %m", path);
+}
+
+static int start(const char *argument)
+{
+	(void)argument;
+	return exec_master(true);
+}
+
+static int start_fg(const char *argument)
+{
+	(void)argument;
+	return exec_master(false);
+}
+
+static int end(enum control_verb verb)
+{
+	int status;
+
+	if (running_master() == 0) {
+		log_error("the mail system is not running");
+		return 1;
+	}
+	status = ask_master(verb, "", NULL);
+	if (status)
+		return status;
+	if (wait_for_end(conf->stop_timeout_ms + END_EXTRA_MS))
+		return 0;
+	log_error("the mail system has not ended: process %d", (int)running_master());
+	return 1;
+}
+
+static int stop(const char *argument)
+{
+	(void)argument;
+	return end(CONTROL_STOP);
+}
+
+static int abort_all(const char *argument)
+{
+	(void)argument;
+	return end(CONTROL_ABORT);
+}
+
+static int reload(const char *argument)
+{
+	(void)argument;
+	return ask_master(CONTROL_RELOAD, "", NULL);
+}
+
+static int restart(const char *argument)
+{
+	if (argument)
+		return ask_master(CONTROL_RESTART, argument, NULL);
+	if (running_master() && end(CONTROL_STOP))
+		return 1;
+	return exec_master(true);
+}
+
+static int status(const char *argument)
+{
+	return show_status(argument && strcmp(argument, "-j") == 0);
+}
+
+static int check(const char *argument)
+{
+	(void)argument;
+	return check_everything();
+}
+
+static int logrotate(const char *argument)
+{
+	(void)argument;
+	return ask_master(CONTROL_LOGROTATE, "", NULL);
+}
+
+/* postqueue stands beside this program, wherever that is. */
+static int flush(const char *argument)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "postqueue");
+	char *slash;
+
+	(void)argument;
+	path[n > 0 ? n : 0] = '\0';
+	slash = strrchr(path, '/');
+	if (slash)
+		strcpy(slash + 1, "postqueue");
+	execl(path, "postqueue", "-c", config_dir, "-f", NULL);
+	log_fatal("%s: %m", path);
+}
+
+static int version(const char *argument)
+{
+	(void)argument;
+	printf("%s %s\n", conf->mail_name, conf->mail_version);
+	return 0;
+}
+
+static int set_permissions(const char *argument)
+{
+	struct buf messages;
+	bool ok;
+
+	(void)argument;
+	buf_init(&messages, 65536);
+	ok = layout_walk(conf, LAYOUT_REPAIR, &messages);
+	fputs(buf_cstr(&messages), stderr);
+	buf_free(&messages);
+	return ok ? 0 : 1;
+}
+
+static const struct verb {
+	const char *name;
+	int (*run)(const char *argument);
+	const char *help;
+} verbs[] = {
+	{ "start", start, "run the mail system; returns when it runs, or says why not" },
+	{ "start-fg", start_fg, "the same in the foreground, for containers and service managers" },
+	{ "stop", stop, "let sessions say goodbye, end everything; returns when all is gone" },
+	{ "abort", abort_all, "the same without waiting for sessions" },
+	{ "reload", reload, "read the configuration again; a bad one changes nothing" },
+	{ "restart", restart, "[SERVICE] new processes for one service, or stop and start" },
+	{ "status", status, "[-j] services, their workers, sessions and memory" },
+	{ "check", check, "look for mistakes in configuration and surroundings" },
+	{ "flush", flush, "try to deliver everything in the queue now" },
+	{ "logrotate", logrotate, "open the log file anew" },
+	{ "set-permissions", set_permissions, "make and mend the directories" },
+	{ "version", version, "name and version" },
+};
+
+static int usage(void)
+{
+	fputs("usage: posthouse [-c config_directory] command\n", stderr);
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+		fprintf(stderr, "  %-16s %s\n", verbs[i].name, verbs[i].help);
+	return 64;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *verb;
+	const char *dir = NULL;
+	int letter;
+
+	log_open("posthouse/posthouse", LOG_TO_STDERR, -1, 0);
+	while ((letter = getopt(argc, argv, "+c:v")) != -1)
+		if (letter == 'c')
+			dir = optarg;
+		else if (letter == '?')
+			return usage();
+	verb = optind < argc ? find_verb(argv[optind]) : NULL;
+	if (verb == NULL || argc - optind > 2)
+		return usage();
+	config_dir = conf_dir(dir);
+	if (verb->run != check) /* which reports what is wrong by itself */
+		conf_load_or_die(config_dir);
+	return verb->run(argv[optind + 1]);
+}
