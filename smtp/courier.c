@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "smtp/courier.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/conf/conf.h"
+#include "lib/io/frame.h"
+#include "lib/queue/outcome.h"
+#include "smtp/letter.h"
+#include "smtp/peer.h"
+#include "smtp/site.h"
+
+enum { SITE_FRESH_MS = 30 * 1000 };
+
+struct courier {
+	int qmgr;
+	struct buf in, out;      /* frames */
+	struct arena a;          /* this job */
+	char *room;              /* for encoding content */
+	/* the destination, kept from job to job */
+	struct arena site_arena;
+	char *nexthop;           /* NULL: none yet */
+	struct site site;
+	int64_t site_until_ms;
+	struct peer *peer;
+	size_t next_host;        /* in site.hosts: the one after peer's */
+	/* this job */
+	bool down;               /* no host of the destination answers; its remaining messages are not tried */
+	struct verdict down_why;
+	struct span down_relay;
+};
+
+/* --- the destination -------------------------------------------------------------------------------------------------- */
+
+static void leave(struct courier *c)
+{
+	peer_close(c->peer);
+	c->peer = NULL;
+}
+
+static void head_for(struct courier *c, struct span nexthop)
+{
+	bool same = c->nexthop && span_is(nexthop, c->nexthop);
+	int64_t now = clock_mono_ms();
+
+	if (c->peer && (!same || now - c->peer->opened_ms > conf->smtp_connection_reuse_time_limit_ms))
+		leave(c);
+	if (same && (c->peer || now < c->site_until_ms))
+		return;
+	free(c->nexthop);
+	c->nexthop = mem_strndup(nexthop.ptr, nexthop.len);
+	arena_reset(&c->site_arena);
+	c->site = (struct site){ 0 };
+	c->site_until_ms = 0;
+}
+
+static void look_up(struct courier *c)
+{
+	if (clock_mono_ms() < c->site_until_ms)
+		return;
+	arena_reset(&c->site_arena);
+	site_resolve(&c->site_arena, span_cstr(c->nexthop), &c->site);
+	c->site_until_ms = clock_mono_ms() + (c->site.nhosts ? SITE_FRESH_MS : 0);
+}
+
+struct attempt {
+	struct verdict why;  /* of the last failure */
+	struct span relay;   /* where it was, when a server was connected to */
+	bool site_down;
+	unsigned servers;    /* connected to so far */
+};
+
+/* As long as one host failed only for now, so did the destination. */
+static void blame(struct attempt *t, struct verdict why, struct span relay)
+{
+	if (t->why.class == VERDICT_TEMP && why.class == VERDICT_PERM)
+		return;
+	t->why = why;
+	t->relay = relay;
+	t->site_down = why.class == VERDICT_TEMP && strcmp(why.dsn, "4.4.6") != 0;
+}
+
+/* Connect to the next host that takes a connection and is willing to talk. False: there is none left. */
+static bool connect_next(struct courier *c, struct attempt *t)
+{
+	unsigned limit = (unsigned)conf->smtp_mx_session_limit;
+
+	while (c->next_host < c->site.nhosts && (limit == 0 || t->servers < limit)) {
+		const struct site_host *host = &c->site.hosts[c->next_host++];
+
+		struct span relay = SPAN_NONE;
+		struct verdict why;
+
+		c->peer = peer_open(&c->a, host, &why, &relay);
+		t->servers += relay.len > 0;
+		if (c->peer)
+			return true;
+		if (relay.len == 0)
+			log_info(SPAN_FMT, SPAN_ARG(why.text));
+		blame(t, why, relay);
+	}
+	return false;
+}
+
+/* From the first host on. */
+static bool connect_fresh(struct courier *c, struct attempt *t)
+{
+	look_up(c);
+	c->next_host = 0;
+	if (c->site.nhosts == 0) {
+		t->why = c->site.trouble;
+		t->why.text = arena_span(&c->a, t->why.text);
+		t->site_down = c->site.unreachable;
+		return false;
+	}
+	return connect_next(c, t);
+}
+
+/* --- one message ------------------------------------------------------------------------------------------------------ */
+
+/* Who failed for now is open again for the next server; what the last one said stays until that one says more. */
+static void reopen_soft(struct letter *l)
+{
+	for (size_t i = 0; i < l->m->nrcpts; i++)
+		if (l->rcpts[i].state == LETTER_SOFT)
+			l->rcpts[i].state = LETTER_OPEN;
+}
+
+static bool another_server(struct courier *c, const struct attempt *t)
+{
+	size_t limit = (size_t)conf->smtp_mx_session_limit;
+
+	return c->next_host < c->site.nhosts && (limit == 0 || t->servers < limit);
+}
+
+static void mark_ready(struct letter *l)
+{
+	for (size_t i = 0; i < l->m->nrcpts; i++)
+		l->outcomes[i].ready_us = clock_wall_us();
+}
+
+/* No host to be had for those still open. */
+static void give_up(struct courier *c, struct letter *l, const struct attempt *t)
+{
+	mark_ready(l);
+	letter_fail(l, t->why, t->relay, true);
+	if (!t->site_down)
+		return;
+	c->down = true;
+	c->down_why = t->why;
+	c->down_relay = t->relay;
+}
+
+/* Ask one server after the other until everybody is decided or there is no further server. */
+static void try_servers(struct courier *c, struct letter *l)
+{
+	struct attempt t = { .servers = c->peer != NULL };
+
+	if (c->peer == NULL && !connect_fresh(c, &t)) {
+		give_up(c, l, &t);
+		return;
+	}
+	for (;;) {
+		bool stale = !letter_send(l, c->peer);
+
+		if (c->peer->dead)
+			leave(c);
+		if (stale) {
+			leave(c);
+			t.servers = 0;
+			if (!connect_fresh(c, &t)) {
+				give_up(c, l, &t);
+				return;
+			}
+			continue;
+		}
+		if (!letter_has(l, LETTER_SOFT) || !another_server(c, &t))
+			return;
+		leave(c);
+		if (!connect_next(c, &t))
+			return; /* what the servers that spoke said stands */
+		reopen_soft(l);
+	}
+}
+
+static bool open_message(struct courier *c, struct letter *l)
+{
+	const struct job_message *m = l->m;
+	enum queue_status status = queue_open(m->id, &m->place, &l->content);
+	struct verdict v;
+
+	if (status == QUEUE_OK)
+		return true;
+	if (status == QUEUE_ERROR)
+		v = verdict_errno(&c->a, "cannot open queue file", errno);
+	else
+		v = verdict_make(&c->a, "4.3.0", status == QUEUE_GONE ? "queue file is gone" : "queue file is corrupt");
+	if (status == QUEUE_CORRUPT && queue_move_corrupt(m->id, &m->place) < 0)
+		log_warn("%s: cannot put corrupt queue file aside: %s", m->id, strerrordesc_np(errno));
+	log_warn("%s: " SPAN_FMT, m->id, SPAN_ARG(v.text));
+	letter_fail(l, v, SPAN_NONE, true);
+	return false;
+}
+
+static void carry(struct courier *c, struct letter *l)
+{
+	if (c->down) {
+		mark_ready(l);
+		letter_fail(l, c->down_why, c->down_relay, true);
+	} else if (open_message(c, l)) {
+		try_servers(c, l);
+		queue_close(l->content);
+	}
+}
+
+static bool send_frame(struct courier *c)
+{
+	return frame_send(c->qmgr, buf_span(&c->out), -1, clock_deadline(conf->ipc_timeout_ms)) == IO_OK;
+}
+
+static bool deliver_message(struct courier *c, const struct job_message *m)
+{
+	struct letter l = { .a = &c->a, .m = m, .room = c->room, .start_us = clock_wall_us() };
+	bool down;
+
+	l.rcpts = arena_array(&c->a, m->nrcpts, sizeof *l.rcpts);
+	l.outcomes = arena_array(&c->a, m->nrcpts, sizeof *l.outcomes);
+	for (size_t i = 0; i < m->nrcpts; i++) {
+		l.rcpts[i].rcpt = &m->rcpts[i];
+		l.outcomes[i].start_us = l.start_us;
+	}
+	carry(c, &l);
+	for (size_t i = 0; i < m->nrcpts; i++)
+		outcome_log(m, &m->rcpts[i], &l.outcomes[i]);
+	down = c->down;
+	return outcome_report(m, l.outcomes, down, down ? c->down_why.text : SPAN_NONE, &c->out) && send_frame(c);
+}
+
+/* --- jobs ------------------------------------------------------------------------------------------------------------- */
+
+/* Is anybody there? The connection is kept: jobs are to follow when there is. */
+static bool probe(struct courier *c)
+{
+	struct job_result result = { .id = "" };
+	struct attempt t = { 0 };
+
+	leave(c);
+	c->site_until_ms = 0;
+	if (!connect_fresh(c, &t)) {
+		result.site_down = t.site_down;
+		result.reason = t.why.text;
+	}
+	return job_put_result(&c->out, &result) && send_frame(c);
+}
+
+static bool do_job(struct courier *c)
+{
+	struct job job;
+	bool ok = true;
+
+	arena_reset(&c->a);
+	if (!job_get_job(buf_span(&c->in), &c->a, &job)) {
+		log_error("malformed job from the queue manager");
+		return false;
+	}
+	if (job.kind != JOB_DELIVER && job.kind != JOB_PROBE) {
+		log_error("the queue manager asked for something that smtp does not do: %d", (int)job.kind);
+		return false;
+	}
+	c->down = false;
+	head_for(c, job.nexthop);
+	if (job.kind == JOB_PROBE)
+		return probe(c);
+	for (size_t i = 0; ok && i < job.nmessages; i++)
+		ok = deliver_message(c, &job.messages[i]);
+	return ok;
+}
+
+/* False: the session is over. */
+static bool next_frame(struct courier *c)
+{
+	enum io_status status;
+
+	buf_reset(&c->in);
+	status = frame_recv(c->qmgr, &c->in, NULL, CLOCK_NEVER);
+	if (status != IO_OK)
+		return false;
+	switch (job_type(buf_span(&c->in))) {
+	case JOB_FRAME_JOB:
+		return do_job(c);
+	case JOB_FRAME_IDLE:
+		leave(c);
+		return !service_draining();
+	default:
+		log_error("unexpected frame from the queue manager");
+		return false;
+	}
+}
+
+void courier_session(const struct service_session *session)
+{
+	struct courier c = { .qmgr = session->fd, .room = mem_alloc(LETTER_ROOM_BYTES) };
+
+	buf_init(&c.in, FRAME_MAX);
+	buf_init(&c.out, FRAME_MAX);
+	while (next_frame(&c))
+		;
+	leave(&c);
+	close(c.qmgr);
+	buf_free(&c.in);
+	buf_free(&c.out);
+	arena_free(&c.a);
+	arena_free(&c.site_arena);
+	free(c.nexthop);
+	free(c.room);
+}

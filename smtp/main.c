@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* smtp: delivers mail to other servers. See courier.h for the life of a session. */
+#include "lib/base/log.h"
+#include "lib/conf/conf.h"
+#include "lib/io/dns.h"
+#include "lib/service/service.h"
+#include "smtp/courier.h"
+#include "smtp/self.h"
+
+static void before_jail(void)
+{
+	if (!dns_set_server(span_cstr(conf->smtp_dns_server)))
+		log_fatal("smtp_dns_server is not ADDRESS:PORT: %s", conf->smtp_dns_server);
+	self_init();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct service smtp = {
+		.program = "smtp",
+		.shape = SERVICE_THREADS,
+		.identity = SERVICE_AS_MAIL_OWNER,
+		.before_jail = before_jail,
+		.session = courier_session,
+	};
+
+	return service_main(argc, argv, &smtp);
+}
