@@ -24,7 +24,15 @@ struct deliver_target {
 	int64_t size_limit;     /* mailbox_size_limit, 0 none (mbox only) */
 	const char *lock_methods; /* mailbox_delivery_lock */
 	bool allow_special;     /* /dev/null and the like: /file aliases only */
+	int64_t lock_deadline_ms; /* clock_mono_ms() value; 0: 20 s from now (deliver_lock_attempts times deliver_lock_delay) */
 };
+
+/*
+ * As root, before becoming the recipient: make the mailbox file that is missing in a spool directory where only root may create,
+ * owned by uid and gid, mode 0660 when the directory's group is gid, else 0600. 0 also when it is there already (whatever
+ * it is: deliver_begin judges that); -1 and errno.
+ */
+int deliver_create_spool(const char *path, uid_t uid, gid_t gid);
 
 /* Open and lock. v: why not. */
 struct deliver_batch *deliver_begin(struct arena *a, const struct deliver_target *t, struct verdict *v_r);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The two kinds of delivery behind deliver.h. */
+#pragma once
+#include "lib/base/buf.h"
+#include "lib/store/deliver.h"
+#include "lib/store/mbox-format.h"
+#include "lib/store/mboxlock.h"
+
+enum { DELIVER_CHUNK = 128 * 1024 };
+
+struct repeat;
+
+struct deliver_batch {
+	struct deliver_target t; /* strings copied */
+	bool maildir, special;
+	bool added;
+	struct buf out;
+	/* mbox */
+	struct mboxlock lock;
+	bool created;
+	uint64_t end;            /* where the next letter begins */
+	struct repeat *repeat;
+	/* Maildir */
+	int dir, new_dir;
+};
+
+typedef bool deliver_next(void *arg, struct span *chunk_r);
+
+struct deliver_letter {
+	struct span sender, headers, key;
+	deliver_next *next;
+	void *arg;
+};
+
+struct verdict deliver_mbox_begin(struct deliver_batch *b, struct arena *a);
+struct verdict deliver_mbox_add(struct deliver_batch *b, struct arena *a, const struct deliver_letter *l);
+struct verdict deliver_mbox_commit(struct deliver_batch *b, struct arena *a);
+struct verdict deliver_maildir_begin(struct deliver_batch *b, struct arena *a);
+struct verdict deliver_maildir_add(struct deliver_batch *b, struct arena *a, const struct deliver_letter *l);
+struct verdict deliver_maildir_commit(struct deliver_batch *b, struct arena *a);
+
+uint64_t deliver_key_hash(struct span key); /* the same in every process; never 0 */
+struct verdict deliver_ok(void);
+
+/*
+ * Which letters an mbox already holds, by the keys in their blocks: a worker that was killed after delivering but before that was
+ * recorded makes the queue deliver again. The keys of the mailbox's last megabytes are remembered per process, so a mailbox that
+ * is delivered to again costs only a look at what was added meanwhile. The mailbox is locked for writing by the caller.
+ */
+/* Read what is new. *unfinished_r: offset of a letter at the very end that was never completed, or -1. NULL: cannot be read. */
+struct repeat *repeat_open(int fd, uint64_t size, int64_t *unfinished_r);
+/* Is the letter with this key there, whole? *torn_r: offset of a copy at the very end that is not whole, or -1. */
+bool repeat_has(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *torn_r);
+void repeat_note(struct repeat *r, uint64_t key, uint64_t from_at, uint64_t block_at, uint64_t size);
+void repeat_close(struct repeat *r);

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "lib/base/mem.h"
+#include "lib/store/deliver-int.h"
+
+enum {
+	WINDOW = 4 << 20,    /* bytes at the end of a mailbox that are looked at */
+	KEYS_MAX = 8192,     /* remembered per mailbox */
+	MAILBOXES_MAX = 64,  /* remembered per process */
+	READ_CHUNK = 256 * 1024,
+};
+
+struct seen {
+	uint64_t key;
+	uint64_t from_at, block_at;
+};
+
+struct repeat {
+	dev_t dev;
+	ino_t ino;
+	bool busy;
+	uint64_t stamp;      /* of the last use */
+	uint64_t scanned_to;
+	struct seen *seen;
+	size_t nseen;
+};
+
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct repeat table[MAILBOXES_MAX];
+static uint64_t uses;
+
+static const char mark[] = "\nX-Posthouse: ";
+
+static void forget(struct repeat *r)
+{
+	free(r->seen);
+	r->seen = NULL;
+	r->nseen = 0;
+	r->scanned_to = 0;
+}
+
+/* The entry of this file, else the one used longest ago. */
+static struct repeat *table_get(const struct stat *st)
+{
+	struct repeat *oldest = NULL;
+
+	for (size_t i = 0; i < MAILBOXES_MAX; i++) {
+		struct repeat *r = &table[i];
+
+		if (r->busy)
+			continue;
+		if (r->stamp != 0 && r->dev == st->st_dev && r->ino == st->st_ino)
+			return r;
+		if (oldest == NULL || r->stamp < oldest->stamp)
+			oldest = r;
+	}
+	if (oldest != NULL) {
+		forget(oldest);
+		oldest->dev = st->st_dev;
+		oldest->ino = st->st_ino;
+	}
+	return oldest;
+}
+
+void repeat_note(struct repeat *r, uint64_t key, uint64_t from_at, uint64_t block_at, uint64_t size)
+{
+	if (r == NULL)
+		return;
+	if (r->nseen == KEYS_MAX) {
+		memmove(r->seen, r->seen + KEYS_MAX / 2, KEYS_MAX / 2 * sizeof *r->seen);
+		r->nseen = KEYS_MAX / 2;
+	}
+	if (r->nseen % 256 == 0)
+		r->seen = mem_realloc_array(r->seen, r->nseen + 256, sizeof *r->seen);
+	r->seen[r->nseen++] = (struct seen){ key, from_at, block_at };
+	r->scanned_to = size;
+}
+
+/* p: the LF in front of a block. The From_ line before it, as an offset from base, or -1. */
+static int64_t from_before(const char *base, const char *p)
+{
+	const char *start = memrchr(base, '\n', (size_t)(p - base));
+
+	start = start ? start + 1 : base;
+	return span_starts(span_of(start, (size_t)(p - start)), "From ") ? start - base : -1;
+}
+
+static void note_marks(struct repeat *r, const char *base, size_t len, uint64_t offset, uint64_t size)
+{
+	const char *p = base, *end = base + len;
+
+	while ((p = memmem(p, (size_t)(end - p), mark, sizeof mark - 1)) != NULL) {
+		int64_t from = from_before(base, p);
+		struct mbox_block m;
+
+		if (from >= 0 && mbox_block_parse(span_of(p + 1, (size_t)(end - p) - 1), &m) > 0)
+			repeat_note(r, m.key, offset + (uint64_t)from, offset + (uint64_t)(p - base) + 1, size);
+		p += sizeof mark - 1;
+	}
+}
+
+static ssize_t read_at(int fd, void *p, size_t n, uint64_t at)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t got = pread(fd, (char *)p + done, n - done, (off_t)(at + done));
+
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (ssize_t)done;
+}
+
+static bool scan(struct repeat *r, int fd, uint64_t size)
+{
+	uint64_t from = r->scanned_to;
+	ssize_t n;
+	char *text;
+
+	if (size - from > WINDOW) {
+		forget(r);
+		from = size - WINDOW;
+	}
+	if (size == from)
+		return true;
+	text = mem_alloc(size - from);
+	n = read_at(fd, text, size - from, from);
+	if (n > 0)
+		note_marks(r, text, (size_t)n, from, size);
+	free(text);
+	r->scanned_to = size;
+	return n >= 0;
+}
+
+/* Bytes [at, size) hold no further From_ line behind the first. */
+static bool is_last(int fd, uint64_t at, uint64_t size)
+{
+	size_t n = size - at > 64u << 20 ? 0 : (size_t)(size - at);
+	char *text = mem_alloc(n + 1), *p = text;
+	bool last = n > 0 && read_at(fd, text, n, at) == (ssize_t)n;
+
+	while (last && (p = memmem(p, n - (size_t)(p - text), "\nFrom ", 6)) != NULL) {
+		char *lf = memchr(p + 1, '\n', n - (size_t)(p + 1 - text));
+		int64_t date;
+
+		if (lf != NULL && mbox_from_parse(span_of(p + 1, (size_t)(lf - p - 1)), &date))
+			last = false;
+		p++;
+	}
+	free(text);
+	return last;
+}
+
+static bool read_block(int fd, const struct seen *s, char text[static MBOX_BLOCK_MAX], struct mbox_block *m, size_t *size_r)
+{
+	ssize_t n = read_at(fd, text, 4096, s->block_at);
+
+	*size_r = n > 0 ? mbox_block_parse(span_of(text, (size_t)n), m) : 0;
+	return *size_r > 0 && m->key == s->key;
+}
+
+/* The last letter of the file, when it was never completed: where it begins. */
+static int64_t unfinished_tail(struct repeat *r, int fd, uint64_t size)
+{
+	char text[MBOX_BLOCK_MAX];
+	struct mbox_block m;
+	size_t n;
+
+	if (r->nseen == 0 || !read_block(fd, &r->seen[r->nseen - 1], text, &m, &n) || m.length != 0)
+		return -1;
+	return is_last(fd, r->seen[r->nseen - 1].from_at, size) ? (int64_t)r->seen[r->nseen - 1].from_at : -1;
+}
+
+struct repeat *repeat_open(int fd, uint64_t size, int64_t *unfinished_r)
+{
+	struct repeat *r;
+	struct stat st;
+
+	*unfinished_r = -1;
+	if (fstat(fd, &st) < 0)
+		return NULL;
+	pthread_mutex_lock(&table_lock);
+	r = table_get(&st);
+	if (r != NULL) {
+		r->busy = true;
+		r->stamp = ++uses;
+	}
+	pthread_mutex_unlock(&table_lock);
+	if (r == NULL)
+		return NULL;
+	if (size < r->scanned_to)
+		forget(r);
+	if (!scan(r, fd, size)) {
+		repeat_close(r);
+		return NULL;
+	}
+	*unfinished_r = unfinished_tail(r, fd, size);
+	return r;
+}
+
+static bool crc_matches(int fd, uint64_t at, uint64_t end, uint32_t want)
+{
+	char *text = mem_alloc(READ_CHUNK);
+	uLong crc = crc32(0, NULL, 0);
+
+	while (at < end) {
+		size_t n = end - at < READ_CHUNK ? (size_t)(end - at) : READ_CHUNK;
+
+		if (read_at(fd, text, n, at) != (ssize_t)n)
+			break;
+		crc = crc32(crc, (unsigned char *)text, (unsigned)n);
+		at += n;
+	}
+	free(text);
+	return at == end && (uint32_t)crc == want;
+}
+
+enum found { FOUND_NOT, FOUND_WHOLE, FOUND_TORN };
+
+static enum found look(int fd, const struct seen *s, uint64_t size)
+{
+	char text[MBOX_BLOCK_MAX];
+	struct mbox_block m;
+	size_t n;
+
+	if (!read_block(fd, s, text, &m, &n))
+		return FOUND_NOT;
+	if (m.length == 0 || m.length > size - s->from_at)
+		return FOUND_TORN;
+	return crc_matches(fd, s->block_at + n, s->from_at + m.length, m.crc) ? FOUND_WHOLE : FOUND_TORN;
+}
+
+bool repeat_has(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *torn_r)
+{
+	*torn_r = -1;
+	for (int round = 0; r != NULL && round < 2; round++) {
+		bool moved = false;
+
+		for (size_t i = r->nseen; i-- > 0;) {
+			enum found f;
+
+			if (r->seen[i].key != key)
+				continue;
+			f = look(fd, &r->seen[i], size);
+			if (f == FOUND_WHOLE)
+				return true;
+			if (f == FOUND_TORN && is_last(fd, r->seen[i].from_at, size))
+				*torn_r = (int64_t)r->seen[i].from_at;
+			moved |= f == FOUND_NOT;
+		}
+		if (!moved)
+			break;
+		forget(r); /* the file was rewritten: look again */
+		if (!scan(r, fd, size))
+			break;
+	}
+	return false;
+}
+
+void repeat_close(struct repeat *r)
+{
+	if (r == NULL)
+		return;
+	pthread_mutex_lock(&table_lock);
+	r->busy = false;
+	pthread_mutex_unlock(&table_lock);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "lib/store/dotlock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/base/span.h"
+
+enum { POLL_FIRST_MS = 2, POLL_MAX_MS = 50, HOST_MAX = 65 };
+
+static _Atomic int64_t stale_ms = 500000;
+
+void dotlock_set_stale_ms(int64_t ms)
+{
+	stale_ms = ms;
+}
+
+char *dotlock_name(const char *path)
+{
+	size_t len = strlen(path);
+	char *name = mem_alloc(len + sizeof ".lock");
+
+	memcpy(name, path, len);
+	memcpy(name + len, ".lock", sizeof ".lock");
+	return name;
+}
+
+static void own_host(char host[HOST_MAX])
+{
+	if (gethostname(host, HOST_MAX) < 0)
+		host[0] = '\0';
+	host[HOST_MAX - 1] = '\0';
+}
+
+/* The process named in a lock file of this host is no more. Other programs write other things: then only age counts. */
+static bool holder_is_gone(int fd)
+{
+	char text[128], host[HOST_MAX];
+	struct span rest, pid;
+	uint64_t n;
+	ssize_t got = pread(fd, text, sizeof text, 0);
+
+	if (got <= 0)
+		return false;
+	own_host(host);
+	rest = span_trim(span_of(text, (size_t)got));
+	pid = span_cut(&rest, ':');
+	if (!span_u64(pid, 0x7fffffff, &n) || n == 0 || host[0] == '\0' || !span_is(rest, host))
+		return false;
+	return kill((pid_t)n, 0) < 0 && errno == ESRCH;
+}
+
+static bool is_old(const struct stat *st)
+{
+	int64_t changed = st->st_mtim.tv_sec * INT64_C(1000) + st->st_mtim.tv_nsec / 1000000;
+
+	return clock_wall_us() / 1000 - changed > stale_ms;
+}
+
+/*
+ * Remove a stale lock file. Somebody else may do the same at this moment and then make a new one: so it is moved aside first,
+ * and put back when it turns out to be another file than the one looked at.
+ */
+static void remove_stale(const char *path)
+{
+	struct stat st, moved;
+	bool stale;
+	char *aside;
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		/* unreadable for us: age alone decides */
+		if (fd >= 0 || lstat(path, &st) < 0)
+			return;
+	}
+	stale = is_old(&st) || (fd >= 0 && holder_is_gone(fd));
+	if (fd >= 0)
+		close(fd);
+	if (!stale)
+		return;
+	aside = mem_alloc(strlen(path) + 48);
+	sprintf(aside, "%s.%ld.%lx", path, (long)getpid(), (unsigned long)pthread_self());
+	if (rename(path, aside) == 0) {
+		if (lstat(aside, &moved) == 0 && moved.st_ino != st.st_ino && link(aside, path) < 0)
+			errno = 0; /* a third one was faster; nothing better can be done */
+		unlink(aside);
+	}
+	free(aside);
+}
+
+static int make_lock(const char *path)
+{
+	char host[HOST_MAX], text[128];
+	int n, fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return -1;
+	own_host(host);
+	n = snprintf(text, sizeof text, "%ld:%s\n", (long)getpid(), host);
+	if (write(fd, text, (size_t)n) != n)
+		errno = 0; /* a full disk: the file is there, and that is the lock */
+	close(fd);
+	return 0;
+}
+
+int dotlock_take(const char *lock_path, int64_t deadline_ms)
+{
+	int64_t wait = POLL_FIRST_MS;
+
+	while (make_lock(lock_path) < 0) {
+		struct timespec ts;
+
+		if (errno != EEXIST)
+			return -1;
+		remove_stale(lock_path);
+		if (clock_mono_ms() >= deadline_ms) {
+			if (make_lock(lock_path) == 0)
+				return 0;
+			errno = EAGAIN;
+			return -1;
+		}
+		ts = (struct timespec){ .tv_nsec = wait * 1000000 };
+		nanosleep(&ts, NULL);
+		wait = wait * 2 > POLL_MAX_MS ? POLL_MAX_MS : wait * 2;
+	}
+	return 0;
+}
