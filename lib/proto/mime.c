@@ -111,9 +111,7 @@ static enum delimiter find_delimiter(struct parser *p, struct span line, size_t 
 
 static void set_body(struct parser *p, struct mime_part *part, struct mark from, struct mark to)
 {
-	/* A delimiter right behind the header: the line end before it belongs to both. */
-	if (to.at < from.at)
-		to = from;
+	must(from.at <= to.at);
 	part->body = span_of(p->msg.ptr + from.at, to.at - from.at);
 	part->body_size = size_between(from, to);
 }
@@ -137,9 +135,24 @@ static void close_leaf(struct parser *p, struct mark end)
 	p->leaf = NULL;
 }
 
-/* Close the open leaf and all containers above the first keep of them. */
+/* Where the innermost open body begins: the leaf's, or that of a container still in its preamble. */
+static struct mark innermost_body(const struct parser *p)
+{
+	if (p->leaf)
+		return p->leaf_body;
+	return p->depth ? p->stack[p->depth - 1].body : p->pos;
+}
+
+/*
+ * Close the open leaf and all containers above the first keep of them. Right behind a header the line end before a
+ * delimiter is that header's, and stays with it and with all that it is in.
+ */
 static void close_above(struct parser *p, size_t keep, struct mark end)
 {
+	struct mark least = innermost_body(p);
+
+	if (end.at < least.at)
+		end = least;
 	close_leaf(p, end);
 	while (p->depth > keep) {
 		struct frame *f = &p->stack[--p->depth];

@@ -84,6 +84,9 @@ static const struct {
 	{ "Content-Type: message/rfc822\n\n", "message/rfc822(text/plain[0,0]\"\")" },
 	{ "Content-Type: multipart/digest; boundary=a\n\n--a\n\nSubject: x\n\ny\n--a\nContent-Type: text/plain\n\nz\n--a--\n",
 	  "multipart/digest(message/rfc822(text/plain[0,1]\"y\") text/plain[0,1]\"z\")" },
+	/* The empty line that ends an inner header stands right before a delimiter. */
+	{ "Content-Type: multipart/digest; boundary=a\n\n--a\n\nA: b\n\n--a--\n",
+	  "multipart/digest(message/rfc822(text/plain[0,0]\"\"))" },
 	/* A message whose multipart shares the boundary of the one around it. */
 	{ "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a--\n",
 	  "multipart/mixed(multipart/mixed(text/plain[0,1]\"x\"))" },
