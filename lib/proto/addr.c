@@ -24,7 +24,7 @@ const char *addr_err_str(enum addr_err err)
 	return "unknown error";
 }
 
-/* --- lexical classes -------------------------------------------------------------------------------------------------- */
+/* --- lexical classes ---------------------------------------------------------------------------------------------- */
 
 static bool is_high(char c)
 {
@@ -56,7 +56,7 @@ bool addr_local_is_dot_string(struct span local)
 	return !after_dot;
 }
 
-/* --- the path: what belongs to it ------------------------------------------------------------------------------------- */
+/* --- the path: what belongs to it --------------------------------------------------------------------------------- */
 
 /* Length of the quoted string at the start of s, both quotes included; 0 when it does not end. */
 static size_t quoted_len(struct span s)
@@ -113,7 +113,7 @@ static enum addr_err check_bytes(struct span s)
 	return utf8_valid(s) ? ADDR_OK : ADDR_BAD_UTF8;
 }
 
-/* --- the mailbox ------------------------------------------------------------------------------------------------------ */
+/* --- the mailbox -------------------------------------------------------------------------------------------------- */
 
 /* Offset of the last @ that is outside quotes, or -1. The quotes are known to be closed. */
 static ptrdiff_t last_at(struct span s)
@@ -270,7 +270,7 @@ enum addr_err addr_path_parse(struct arena *a, struct span *in, unsigned flags, 
 	return ADDR_OK;
 }
 
-/* --- text forms ------------------------------------------------------------------------------------------------------- */
+/* --- text forms --------------------------------------------------------------------------------------------------- */
 
 struct addr addr_split(struct span s)
 {
@@ -348,7 +348,7 @@ bool addr_eq(struct addr x, struct addr y)
 	return span_eq(x.local, y.local) && span_ieq(x.domain, y.domain);
 }
 
-/* --- parts ------------------------------------------------------------------------------------------------------------ */
+/* --- parts -------------------------------------------------------------------------------------------------------- */
 
 static bool never_split(struct span local, char delim)
 {

@@ -16,7 +16,7 @@
 enum { ADDR_BYTES_MAX = 1024 }; /* longest path accepted, brackets and route included */
 
 struct addr {
-	struct span local;  /* unquoted; may hold any byte but controls; empty with an empty domain: the null address <> */
+	struct span local;  /* unquoted, no controls; empty, with an empty domain: the null address <> */
 	struct span domain; /* as given, without the @; empty when there was none; a literal keeps its brackets */
 };
 
@@ -30,9 +30,9 @@ enum addr_err {
 const char *addr_err_str(enum addr_err err);
 
 enum addr_flags {
-	ADDR_LENIENT = 0,    /* as strict_rfc821_envelopes = no: missing <>, blanks around, a..b, two unquoted @ */
-	ADDR_STRICT = 1,     /* <path> by the grammar of RFC 5321 4.1.2, nothing else; a domain is still optional */
-	ADDR_NULL_OK = 2,    /* <> is an address (MAIL FROM), not a syntax error (RCPT TO) */
+	ADDR_LENIENT = 0, /* as strict_rfc821_envelopes = no: missing <>, blanks around, a..b, two unquoted @ */
+	ADDR_STRICT = 1,  /* <path> by the grammar of RFC 5321 4.1.2, nothing else; a domain is still optional */
+	ADDR_NULL_OK = 2, /* <> is an address (MAIL FROM), not a syntax error (RCPT TO) */
 };
 
 /*
@@ -41,21 +41,21 @@ enum addr_flags {
  * nothing had to be unquoted). On an error neither has changed.
  */
 enum addr_err addr_path_parse(struct arena *a, struct span *in, unsigned flags, struct addr *addr_r)
-	__attribute__((warn_unused_result));
+    __attribute__((warn_unused_result));
 
 /* The whole of s as an external mailbox without brackets: user@example.com, "a b"@[1.2.3.4]. Lenient as above. */
 enum addr_err addr_mailbox_parse(struct arena *a, struct span s, unsigned flags, struct addr *addr_r)
-	__attribute__((warn_unused_result));
+    __attribute__((warn_unused_result));
 
 /* The internal text form, split at its last @. Points into s. Without an @ all of it is the local part. */
 struct addr addr_split(struct span s);
 
-struct span addr_internal(struct arena *a, struct addr addr); /* local@domain; "" for the null address */
-struct span addr_external(struct arena *a, struct addr addr); /* the same, quoted where needed; no brackets */
+struct span addr_internal(struct arena *a, struct addr addr);  /* local@domain; "" for the null address */
+struct span addr_external(struct arena *a, struct addr addr);  /* the same, quoted where needed; no brackets */
 struct span addr_quote(struct arena *a, struct span internal); /* internal text form to external text form */
 
 bool addr_is_null(struct addr addr);
-bool addr_is_ascii(struct addr addr); /* false: needs SMTPUTF8 */
+bool addr_is_ascii(struct addr addr);       /* false: needs SMTPUTF8 */
 bool addr_eq(struct addr x, struct addr y); /* local part byte by byte, domain without regard to case */
 /* True when the local part is a dot-string (RFC 5321 4.1.2), letters past ASCII included (RFC 6531). */
 bool addr_local_is_dot_string(struct span local);

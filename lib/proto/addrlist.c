@@ -15,8 +15,8 @@ struct parser {
 	struct buf phrase; /* words with single spaces where blanks stood: a display name */
 	struct buf local;  /* the last run of words joined by dots: a local part */
 	struct buf domain;
-	size_t words;         /* runs in phrase; local is all of it when there is one */
-	struct span comment;  /* inside of the last comment, not yet unquoted; ptr NULL when none */
+	size_t words;        /* runs in phrase; local is all of it when there is one */
+	struct span comment; /* inside of the last comment, not yet unquoted; ptr NULL when none */
 	bool in_group;
 };
 
@@ -40,7 +40,7 @@ static void add(struct buf *b, const char *ptr, size_t len)
 	must(ok);
 }
 
-/* --- comments and blanks ---------------------------------------------------------------------------------------------- */
+/* --- comments and blanks ------------------------------------------------------------------------------------------ */
 
 /* Nesting is a counter: ten thousand parentheses cost ten thousand steps and no stack. */
 static void skip_comment(struct parser *p)
@@ -80,7 +80,7 @@ static bool skip_cfws(struct parser *p)
 	return p->rest.len < before;
 }
 
-/* --- words ------------------------------------------------------------------------------------------------------------ */
+/* --- words -------------------------------------------------------------------------------------------------------- */
 
 static bool is_special(char c)
 {
@@ -207,7 +207,7 @@ static void take_domain(struct parser *p)
 	}
 }
 
-/* --- elements --------------------------------------------------------------------------------------------------------- */
+/* --- elements ----------------------------------------------------------------------------------------------------- */
 
 static struct rfc5322_addr *append(struct parser *p, enum rfc5322_kind kind)
 {

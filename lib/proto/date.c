@@ -6,10 +6,11 @@
 #include <string.h>
 
 static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-				    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+static const char months[12][4] = {
+	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"
+};
 
-/* --- calendar --------------------------------------------------------------------------------------------------------- */
+/* --- calendar ----------------------------------------------------------------------------------------------------- */
 
 static bool leap(int year)
 {
@@ -43,8 +44,8 @@ static bool to_date(const struct fields *f, struct date *date_r)
 	if (f->month < 1 || f->month > 12 || f->day < 1 || f->day > month_days(f->year, f->month) || f->hour > 23 ||
 	    f->minute > 59 || f->second > 60)
 		return false;
-	date_r->at = (time_t)date_days(f->year, f->month, f->day) * 86400 + f->hour * 3600 + f->minute * 60 + f->second -
-		     f->zone_minutes * 60;
+	date_r->at = (time_t)date_days(f->year, f->month, f->day) * 86400 + f->hour * 3600 + f->minute * 60 +
+		     f->second - f->zone_minutes * 60;
 	date_r->zone_minutes = f->zone_minutes;
 	return true;
 }
@@ -75,7 +76,7 @@ long date_day(struct date date)
 	return date_days(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------------------------ */
 
 static int zone_hhmm(int minutes)
 {
@@ -118,7 +119,7 @@ char *date_mbox(time_t at, char out[DATE_TEXT_MAX])
 	return out;
 }
 
-/* --- reading: pieces -------------------------------------------------------------------------------------------------- */
+/* --- reading: pieces ---------------------------------------------------------------------------------------------- */
 
 static bool skip_char(struct span *s, char c)
 {
@@ -148,7 +149,7 @@ static void skip_comment(struct span *s)
 
 static void skip_cfws(struct span *s)
 {
-	for (; s->len; ) {
+	for (; s->len;) {
 		if (s->ptr[0] == '(')
 			skip_comment(s);
 		else if (ascii_isspace(s->ptr[0]))
@@ -252,7 +253,7 @@ static bool zone_name(struct span *s, int *minutes_r)
 	return true;
 }
 
-/* --- reading: whole forms --------------------------------------------------------------------------------------------- */
+/* --- reading: whole forms ----------------------------------------------------------------------------------------- */
 
 static void skip_day_name(struct span *s)
 {

@@ -45,7 +45,7 @@ const char *dsn_action_str(enum dsn_action action)
 	return names[action];
 }
 
-/* --- text from outside ------------------------------------------------------------------------------------------------ */
+/* --- text from outside -------------------------------------------------------------------------------------------- */
 
 enum { FOLD_AT = 78 };
 
@@ -115,7 +115,7 @@ static void put_date(struct buf *out, const char *name, time_t at)
 	buf_addf(out, "%s: %s\n", name, date_rfc5322(at, text));
 }
 
-/* --- the header ------------------------------------------------------------------------------------------------------- */
+/* --- the header --------------------------------------------------------------------------------------------------- */
 
 static const char *subject(enum dsn_kind kind)
 {
@@ -157,7 +157,7 @@ static void put_boundary(struct buf *out, const struct dsn_report *r, const char
 	buf_adds(out, end);
 }
 
-/* --- part one: for people --------------------------------------------------------------------------------------------- */
+/* --- part one: for people ----------------------------------------------------------------------------------------- */
 
 static const char *explanation(enum dsn_kind kind)
 {
@@ -214,7 +214,7 @@ static void put_notification(struct buf *out, const struct dsn_report *r)
 		put_reason(out, r, &r->recipients[i]);
 }
 
-/* --- part two: for programs ------------------------------------------------------------------------------------------- */
+/* --- part two: for programs --------------------------------------------------------------------------------------- */
 
 static const char *addr_type(const struct dsn_report *r, struct span addr)
 {
@@ -288,12 +288,13 @@ static void put_status(struct buf *out, const struct dsn_report *r)
 		put_recipient(out, r, &r->recipients[i]);
 }
 
-/* --- part three: the original ----------------------------------------------------------------------------------------- */
+/* --- part three: the original ------------------------------------------------------------------------------------- */
 
 static void put_original_head(struct buf *out, const struct dsn_report *r)
 {
-	const char *what = r->kind == DSN_FAILURE ? "Undelivered Message" : r->kind == DSN_DELAY ? "Delayed Message"
-												  : "Message";
+	const char *what = r->kind == DSN_FAILURE ? "Undelivered Message"
+			   : r->kind == DSN_DELAY ? "Delayed Message"
+						  : "Message";
 
 	put_boundary(out, r, "\nContent-Description: ");
 	buf_adds(out, what);

@@ -29,9 +29,9 @@ enum dsn_action { DSN_FAILED = 0, DSN_DELAYED, DSN_DELIVERED, DSN_RELAYED, DSN_E
 const char *dsn_action_str(enum dsn_action action); /* "failed" */
 
 struct dsn_recipient {
-	struct span final;           /* internal address form */
-	struct span original;        /* address as it was received when that differs, else empty */
-	struct span orcpt_type;      /* of the ORCPT parameter, decoded; empty: none was given */
+	struct span final;      /* internal address form */
+	struct span original;   /* address as it was received when that differs, else empty */
+	struct span orcpt_type; /* of the ORCPT parameter, decoded; empty: none was given */
 	struct span orcpt_addr;
 	enum dsn_action action;
 	struct span status;          /* "5.1.1" */
@@ -44,18 +44,18 @@ struct dsn_recipient {
 
 struct dsn_report {
 	enum dsn_kind kind;
-	struct span hostname;   /* myhostname: Reporting-MTA */
-	struct span origin;     /* domain of MAILER-DAEMON@ in From: */
-	struct span to;         /* whom the notice goes to, internal address form */
-	struct span queue_id;   /* of the message reported on */
-	struct span envid;      /* decoded; empty: none */
-	struct span sender;     /* envelope sender of the message reported on, internal form; empty: null */
+	struct span hostname; /* myhostname: Reporting-MTA */
+	struct span origin;   /* domain of MAILER-DAEMON@ in From: */
+	struct span to;       /* whom the notice goes to, internal address form */
+	struct span queue_id; /* of the message reported on */
+	struct span envid;    /* decoded; empty: none */
+	struct span sender;   /* envelope sender of the message reported on, internal form; empty: null */
 	time_t arrived;
 	struct span boundary;   /* unique; "QID.1700000000/mail.example.com" */
 	struct span message_id; /* Message-ID of the original with its brackets, for threading; empty: none */
 	time_t now;
-	bool headers_only;      /* only the original's header follows */
-	bool utf8;              /* the original needs SMTPUTF8: global variants of RFC 6533 */
+	bool headers_only; /* only the original's header follows */
+	bool utf8;         /* the original needs SMTPUTF8: global variants of RFC 6533 */
 	const struct dsn_recipient *recipients;
 	size_t nrecipients;
 };

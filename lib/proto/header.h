@@ -12,8 +12,9 @@
 #include "lib/base/span.h"
 
 struct header_field {
-	struct span raw;  /* all of its lines, line ends included */
-	struct span name; /* without the colon and blanks before it; empty for a line that is no field (no colon, bad name) */
+	struct span raw; /* all of its lines, line ends included */
+	struct span
+	    name; /* without colon and blanks before it; empty for a line that is no field (no colon, bad name) */
 	struct span body; /* after the colon, folds and leading blanks as they are, without the last line end */
 };
 

@@ -13,8 +13,8 @@ enum { MAILHOST_NAME_MAX = 255, MAILHOST_LABEL_MAX = 63 };
 
 /*
  * A name of letters, digits, hyphens (not at either end of a label), underscores (in use, so accepted) and well-formed
- * UTF-8, in labels of 1 to 63 octets, 255 in all. One trailing dot is accepted. Not all digits and dots: that would be an
- * address.
+ * UTF-8, in labels of 1 to 63 octets, 255 in all. One trailing dot is accepted. Not all digits and dots: that would be
+ * an address.
  */
 bool mailhost_name_valid(struct span name);
 bool mailhost_fqdn_valid(struct span name); /* the same, with a dot inside */
@@ -27,7 +27,7 @@ bool mailhost_ip_valid(struct span text);
 /* What a HELO or EHLO argument is. */
 enum mailhost_helo {
 	MAILHOST_HELO_FQDN = 0,
-	MAILHOST_HELO_SHORT,   /* a valid name without a dot: reject_non_fqdn_helo_hostname */
+	MAILHOST_HELO_SHORT, /* a valid name without a dot: reject_non_fqdn_helo_hostname */
 	MAILHOST_HELO_LITERAL,
 	MAILHOST_HELO_BARE_IP, /* an address without brackets: wrong, and common */
 	MAILHOST_HELO_INVALID, /* reject_invalid_helo_hostname */

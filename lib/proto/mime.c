@@ -34,7 +34,7 @@ struct parser {
 	struct mark leaf_body;
 };
 
-/* --- lines ------------------------------------------------------------------------------------------------------------ */
+/* --- lines -------------------------------------------------------------------------------------------------------- */
 
 static struct span rest(const struct parser *p)
 {
@@ -75,7 +75,7 @@ struct mime_size mime_size_of(struct span text)
 	return size;
 }
 
-/* --- delimiters ------------------------------------------------------------------------------------------------------- */
+/* --- delimiters --------------------------------------------------------------------------------------------------- */
 
 enum delimiter { NO_DELIMITER, NEXT_PART, LAST_PART };
 
@@ -107,7 +107,7 @@ static enum delimiter find_delimiter(struct parser *p, struct span line, size_t 
 	return NO_DELIMITER;
 }
 
-/* --- closing ---------------------------------------------------------------------------------------------------------- */
+/* --- closing ------------------------------------------------------------------------------------------------------ */
 
 static void set_body(struct parser *p, struct mime_part *part, struct mark from, struct mark to)
 {
@@ -165,7 +165,7 @@ static void close_above(struct parser *p, size_t keep, struct mark end)
 	}
 }
 
-/* --- opening ---------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 static struct mime_part *new_part(struct parser *p)
 {
@@ -204,10 +204,8 @@ static void take_field(struct parser *p, struct mime_part *part, struct span nam
 		const char *name;
 		struct span *to;
 	} texts[] = {
-		{ "Transfer-Encoding", &part->encoding },
-		{ "ID", &part->id },
-		{ "Description", &part->description },
-		{ "MD5", &part->md5 },
+		{ "Transfer-Encoding", &part->encoding }, { "ID", &part->id },
+		{ "Description", &part->description },    { "MD5", &part->md5 },
 		{ "Location", &part->location },
 	};
 
@@ -257,8 +255,8 @@ static bool open_body(struct parser *p, struct mime_part *part)
 {
 	struct span boundary = mime_param(&part->params, "boundary");
 	bool multipart = span_iis(part->type, "multipart");
-	bool message = span_iis(part->type, "message") &&
-		       (span_iis(part->subtype, "rfc822") || span_iis(part->subtype, "global"));
+	bool message =
+	    span_iis(part->type, "message") && (span_iis(part->subtype, "rfc822") || span_iis(part->subtype, "global"));
 	bool usable = boundary.len > 0 && boundary.len <= MIME_BOUNDARY_MAX;
 
 	if ((multipart || message) && (p->depth == MIME_DEPTH_MAX || p->nparts >= MIME_PARTS_MAX)) {
@@ -279,7 +277,7 @@ static bool open_body(struct parser *p, struct mime_part *part)
 	return false;
 }
 
-/* --- the pass --------------------------------------------------------------------------------------------------------- */
+/* --- the pass ----------------------------------------------------------------------------------------------------- */
 
 /* Up to and with the empty line; a delimiter of a container ends the header as well, and is left for the body. */
 static void skip_header(struct parser *p)

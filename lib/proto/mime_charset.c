@@ -148,7 +148,7 @@ bool mime_to_utf8(struct buf *out, struct span charset, struct span text)
 	return fits;
 }
 
-/* --- encoded words ---------------------------------------------------------------------------------------------------- */
+/* --- encoded words ------------------------------------------------------------------------------------------------ */
 
 struct word {
 	struct span charset, text;
@@ -177,7 +177,7 @@ static bool take_word(struct span s, struct word *w_r)
 
 struct words {
 	struct buf *out;
-	struct buf pending;      /* bytes of words of one set that follow each other: a character may be split in two */
+	struct buf pending; /* bytes of words of one set that follow each other: a character may be split in two */
 	struct span charset;
 	bool fits;
 };

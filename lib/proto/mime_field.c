@@ -5,7 +5,7 @@
 #include "lib/proto/header.h"
 #include "lib/proto/mime.h"
 
-/* --- lexing, RFC 2045 5.1 --------------------------------------------------------------------------------------------- */
+/* --- lexing, RFC 2045 5.1 ----------------------------------------------------------------------------------------- */
 
 static void skip_comment(struct span *s)
 {
@@ -86,7 +86,7 @@ static struct span take_value(struct arena *a, struct span *s)
 	return arena_span(a, span_head(take_token(s, ";\"("), MIME_VALUE_MAX));
 }
 
-/* --- parameters ------------------------------------------------------------------------------------------------------- */
+/* --- parameters --------------------------------------------------------------------------------------------------- */
 
 static void skip_to_semicolon(struct arena *a, struct span *s)
 {
@@ -157,7 +157,7 @@ bool mime_disposition_parse(struct arena *a, struct span body, struct span *valu
 	return true;
 }
 
-/* --- envelope --------------------------------------------------------------------------------------------------------- */
+/* --- envelope ----------------------------------------------------------------------------------------------------- */
 
 void mime_envelope_parse(struct arena *a, struct span header, struct mime_envelope *env_r)
 {

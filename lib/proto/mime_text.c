@@ -31,7 +31,7 @@ static bool add_some(struct buf *out, const char *ptr, size_t len)
 	return false;
 }
 
-/* --- base64 ----------------------------------------------------------------------------------------------------------- */
+/* --- base64 ------------------------------------------------------------------------------------------------------- */
 
 static int digit64(char c)
 {
@@ -72,7 +72,7 @@ static bool decode_base64(struct mime_decoder *d, struct span in, struct buf *ou
 	return add_some(out, chunk, n);
 }
 
-/* --- quoted-printable ------------------------------------------------------------------------------------------------- */
+/* --- quoted-printable --------------------------------------------------------------------------------------------- */
 
 static int digit16(char c)
 {

@@ -13,19 +13,19 @@
 #include "lib/base/buf.h"
 #include "lib/base/span.h"
 
-/* --- transfer encodings ----------------------------------------------------------------------------------------------- */
+/* --- transfer encodings ------------------------------------------------------------------------------------------- */
 
 enum mime_cte {
 	MIME_CTE_IDENTITY = 0, /* 7bit, 8bit, binary, none */
 	MIME_CTE_BASE64,
 	MIME_CTE_QUOTED_PRINTABLE,
-	MIME_CTE_UNKNOWN,      /* not a name of RFC 2045: decoded as identity */
+	MIME_CTE_UNKNOWN, /* not a name of RFC 2045: decoded as identity */
 };
 enum mime_cte mime_cte_of(struct span encoding);
 
 struct mime_decoder {
 	enum mime_cte cte;
-	uint32_t bits;  /* base64: nbits collected ones */
+	uint32_t bits; /* base64: nbits collected ones */
 	unsigned nbits;
 	unsigned nheld; /* quoted-printable: 1 after "=", 2 after "=" and held */
 	char held;
@@ -36,7 +36,7 @@ bool mime_decode(struct mime_decoder *d, struct span in, struct buf *out) __attr
 /* After the last chunk: what was held back. */
 bool mime_decode_end(struct mime_decoder *d, struct buf *out) __attribute__((warn_unused_result));
 
-/* --- character sets --------------------------------------------------------------------------------------------------- */
+/* --- character sets ----------------------------------------------------------------------------------------------- */
 
 /* True for the sets that are converted: ASCII, UTF-8, ISO-8859, Windows, KOI8, GB, Big5, EUC, Shift_JIS, ISO-2022. */
 bool mime_charset_known(struct span charset);
@@ -46,7 +46,7 @@ bool mime_charset_known(struct span charset);
  */
 bool mime_to_utf8(struct buf *out, struct span charset, struct span text) __attribute__((warn_unused_result));
 
-/* --- headers ---------------------------------------------------------------------------------------------------------- */
+/* --- headers ------------------------------------------------------------------------------------------------------ */
 
 /*
  * Append a field body as UTF-8: unfolded, encoded words decoded, blanks between two of them dropped (RFC 2047 6.2).

@@ -6,12 +6,12 @@
 #include "lib/base/utf8.h"
 
 static const char *const verb_names[SMTP_VERBS] = {
-	[SMTP_VERB_UNKNOWN] = "UNKNOWN", [SMTP_VERB_EHLO] = "EHLO",         [SMTP_VERB_HELO] = "HELO",
-	[SMTP_VERB_LHLO] = "LHLO",       [SMTP_VERB_MAIL] = "MAIL",         [SMTP_VERB_RCPT] = "RCPT",
-	[SMTP_VERB_DATA] = "DATA",       [SMTP_VERB_BDAT] = "BDAT",         [SMTP_VERB_RSET] = "RSET",
-	[SMTP_VERB_NOOP] = "NOOP",       [SMTP_VERB_VRFY] = "VRFY",         [SMTP_VERB_EXPN] = "EXPN",
-	[SMTP_VERB_HELP] = "HELP",       [SMTP_VERB_QUIT] = "QUIT",         [SMTP_VERB_STARTTLS] = "STARTTLS",
-	[SMTP_VERB_AUTH] = "AUTH",       [SMTP_VERB_ETRN] = "ETRN",         [SMTP_VERB_XCLIENT] = "XCLIENT",
+	[SMTP_VERB_UNKNOWN] = "UNKNOWN",   [SMTP_VERB_EHLO] = "EHLO", [SMTP_VERB_HELO] = "HELO",
+	[SMTP_VERB_LHLO] = "LHLO",         [SMTP_VERB_MAIL] = "MAIL", [SMTP_VERB_RCPT] = "RCPT",
+	[SMTP_VERB_DATA] = "DATA",         [SMTP_VERB_BDAT] = "BDAT", [SMTP_VERB_RSET] = "RSET",
+	[SMTP_VERB_NOOP] = "NOOP",         [SMTP_VERB_VRFY] = "VRFY", [SMTP_VERB_EXPN] = "EXPN",
+	[SMTP_VERB_HELP] = "HELP",         [SMTP_VERB_QUIT] = "QUIT", [SMTP_VERB_STARTTLS] = "STARTTLS",
+	[SMTP_VERB_AUTH] = "AUTH",         [SMTP_VERB_ETRN] = "ETRN", [SMTP_VERB_XCLIENT] = "XCLIENT",
 	[SMTP_VERB_XFORWARD] = "XFORWARD",
 };
 
@@ -81,7 +81,7 @@ enum smtp_cmd_err smtp_cmd_parse(struct span line, struct smtp_cmd *cmd_r)
 	return SMTP_CMD_OK;
 }
 
-/* --- parameters ------------------------------------------------------------------------------------------------------- */
+/* --- parameters --------------------------------------------------------------------------------------------------- */
 
 /* One command's parameters while they are read. */
 struct parse {
@@ -211,8 +211,9 @@ static enum smtp_cmd_err rcpt_orcpt(struct parse *p, struct span value)
 }
 
 static const struct param_kind mail_params[] = {
-	{ "SIZE", mail_size }, { "BODY", mail_body },   { "SMTPUTF8", mail_utf8 }, { "AUTH", mail_auth },
-	{ "RET", mail_ret },   { "ENVID", mail_envid }, { NULL, NULL },
+	{ "SIZE", mail_size }, { "BODY", mail_body }, { "SMTPUTF8", mail_utf8 },
+	{ "AUTH", mail_auth }, { "RET", mail_ret },   { "ENVID", mail_envid },
+	{ NULL, NULL },
 };
 
 static const struct param_kind rcpt_params[] = {

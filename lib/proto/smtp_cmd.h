@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a client says to an SMTP or LMTP server: one command line, RFC 5321 4.1.1, and the parameters of MAIL and RCPT
- * (RFC 1870 SIZE, 6152 BODY, 3461 DSN, 4954 AUTH, 6531 SMTPUTF8). Syntax only: whether a command may be given now, or an
- * extension was offered, is the server's business. Every error knows the reply it deserves.
+ * (RFC 1870 SIZE, 6152 BODY, 3461 DSN, 4954 AUTH, 6531 SMTPUTF8). Syntax only: whether a command may be given now, or
+ * an extension was offered, is the server's business. Every error knows the reply it deserves.
  */
 #pragma once
 #include <stdbool.h>
@@ -39,15 +39,15 @@ enum smtp_verb {
 
 enum smtp_cmd_err {
 	SMTP_CMD_OK = 0,
-	SMTP_CMD_BAD_SYNTAX,    /* empty, or a NUL or other control byte but tab */
+	SMTP_CMD_BAD_SYNTAX, /* empty, or a NUL or other control byte but tab */
 	SMTP_CMD_BAD_UTF8,
-	SMTP_CMD_MAIL_SYNTAX,   /* not MAIL FROM:... */
-	SMTP_CMD_RCPT_SYNTAX,   /* not RCPT TO:... */
+	SMTP_CMD_MAIL_SYNTAX, /* not MAIL FROM:... */
+	SMTP_CMD_RCPT_SYNTAX, /* not RCPT TO:... */
 	SMTP_CMD_BAD_SENDER,
 	SMTP_CMD_BAD_RECIPIENT,
-	SMTP_CMD_OPTION,        /* parameter nobody knows; detail: its text */
+	SMTP_CMD_OPTION, /* parameter nobody knows; detail: its text */
 	SMTP_CMD_BAD_SIZE,
-	SMTP_CMD_SIZE_TOO_BIG,  /* SIZE= beyond 2^63-1 */
+	SMTP_CMD_SIZE_TOO_BIG, /* SIZE= beyond 2^63-1 */
 	SMTP_CMD_AUTH_TWICE,
 	SMTP_CMD_BAD_AUTH,
 	SMTP_CMD_BAD_RET,
@@ -55,7 +55,7 @@ enum smtp_cmd_err {
 	SMTP_CMD_BAD_NOTIFY,
 	SMTP_CMD_BAD_ORCPT,
 	SMTP_CMD_BAD_BDAT,
-	SMTP_CMD_NEED_UTF8,     /* address past ASCII without SMTPUTF8 */
+	SMTP_CMD_NEED_UTF8, /* address past ASCII without SMTPUTF8 */
 };
 
 /*
@@ -74,15 +74,15 @@ struct smtp_cmd {
 enum smtp_cmd_err smtp_cmd_parse(struct span line, struct smtp_cmd *cmd_r) __attribute__((warn_unused_result));
 const char *smtp_verb_str(enum smtp_verb verb); /* "MAIL"; "UNKNOWN" */
 
-/* --- MAIL and RCPT ---------------------------------------------------------------------------------------------------- */
+/* --- MAIL and RCPT ------------------------------------------------------------------------------------------------ */
 
 enum smtp_body { SMTP_BODY_NONE = 0, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME, SMTP_BODY_BINARYMIME };
 enum smtp_ret { SMTP_RET_NONE = 0, SMTP_RET_FULL, SMTP_RET_HDRS };
 enum smtp_notify { /* bits; 0 when the client gave none */
-	SMTP_NOTIFY_NEVER = 1,
-	SMTP_NOTIFY_SUCCESS = 2,
-	SMTP_NOTIFY_FAILURE = 4,
-	SMTP_NOTIFY_DELAY = 8,
+		   SMTP_NOTIFY_NEVER = 1,
+		   SMTP_NOTIFY_SUCCESS = 2,
+		   SMTP_NOTIFY_FAILURE = 4,
+		   SMTP_NOTIFY_DELAY = 8,
 };
 enum { SMTP_PARAMS_MAX = 32 }; /* parameters of one command; more are an unsupported option */
 
@@ -120,8 +120,8 @@ struct smtp_rcpt {
 
 /*
  * args: the command's args ("FROM:<a@b> SIZE=5"). What is stored lives in a or points into args. On an error *detail_r
- * is what to pass to smtp_cmd_reply. The RCPT form needs no knowledge of SMTPUTF8 having been given with MAIL: utf8 says
- * so.
+ * is what to pass to smtp_cmd_reply. The RCPT form needs no knowledge of SMTPUTF8 having been given with MAIL: utf8
+ * says so.
  */
 enum smtp_cmd_err smtp_mail_parse(struct arena *a, struct span args, unsigned flags, struct smtp_mail *mail_r,
 				  struct span *detail_r) __attribute__((warn_unused_result));
@@ -135,9 +135,9 @@ enum smtp_cmd_err smtp_bdat_parse(struct span args, uint64_t *size_r, bool *last
 bool smtp_notify_parse(struct span s, unsigned *notify_r) __attribute__((warn_unused_result));
 /* "rfc822;user+40example.com", RFC 3461 4.2; both results without control bytes. */
 bool smtp_orcpt_parse(struct arena *a, struct span s, struct span *type_r, struct span *addr_r)
-	__attribute__((warn_unused_result));
+    __attribute__((warn_unused_result));
 
-/* --- xtext, RFC 3461 4 ------------------------------------------------------------------------------------------------ */
+/* --- xtext, RFC 3461 4 -------------------------------------------------------------------------------------------- */
 
 /* Append s encoded: bytes outside "!".."~", "+" and "=" become +XX. False past the buffer's maximum. */
 bool xtext_encode(struct buf *out, struct span s) __attribute__((warn_unused_result));

@@ -6,8 +6,8 @@
 #include "lib/base/must.h"
 
 /*
- * Where the next CR or LF is. LF is searched once per line rather than once per call, so that a chunk with a CR in every
- * second byte is still read in linear time.
+ * Where the next CR or LF is. LF is searched once per line rather than once per call, so that a chunk with a CR in
+ * every second byte is still read in linear time.
  */
 struct scan {
 	const char *p, *end;
@@ -37,7 +37,7 @@ static size_t text_len(struct scan *s, size_t max)
 	return (size_t)((cr ? cr : stop) - s->p);
 }
 
-/* --- wire to stored --------------------------------------------------------------------------------------------------- */
+/* --- wire to stored ----------------------------------------------------------------------------------------------- */
 
 /*
  *	state        CR             LF                        "."        other
@@ -170,7 +170,7 @@ size_t smtp_data_decode(struct smtp_data_decoder *d, struct span *in, char *out,
 	return (size_t)(to - out);
 }
 
-/* --- stored to wire --------------------------------------------------------------------------------------------------- */
+/* --- stored to wire ----------------------------------------------------------------------------------------------- */
 
 enum { STEP_MAX = 8 }; /* most that one step writes besides text: CRLF SPACE, a dot, a byte */
 

@@ -135,10 +135,14 @@ static void test_extension(void **state)
 		const char *local, *delims, *user, *ext;
 		bool split;
 	} table[] = {
-		{ "bob+x", "+", "bob", "x", true },        { "bob+x+y", "+", "bob", "x+y", true },
-		{ "bob-x", "+-", "bob", "x", true },       { "bob-x+y", "+-", "bob", "x+y", true },
-		{ "bob+", "+", "bob", "", true },          { "+x", "+", "+x", "", false },
-		{ "bob", "+", "bob", "", false },          { "bob+x", "", "bob+x", "", false },
+		{ "bob+x", "+", "bob", "x", true },
+		{ "bob+x+y", "+", "bob", "x+y", true },
+		{ "bob-x", "+-", "bob", "x", true },
+		{ "bob-x+y", "+-", "bob", "x+y", true },
+		{ "bob+", "+", "bob", "", true },
+		{ "+x", "+", "+x", "", false },
+		{ "bob", "+", "bob", "", false },
+		{ "bob+x", "", "bob+x", "", false },
 		{ "owner-list", "-", "owner-list", "", false },
 		{ "list-request", "-", "list-request", "", false },
 		{ "owner-list+x", "+", "owner-list", "x", true },

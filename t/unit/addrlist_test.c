@@ -90,8 +90,8 @@ static void test_lists(void **state)
 
 static void test_bounds(void **state)
 {
-	static const char *const pieces[] = { "(", "((a)", "<@,", "\"", "a,", "a:", ";", "<", "a@b c ", "\\", "[", "a@[",
-					      "\"a\" ", "(\\", "=?", ",", "a<" };
+	static const char *const pieces[] = { "(",  "((a)", "<@,", "\"",     "a,",  "a:", ";", "<", "a@b c ",
+					      "\\", "[",    "a@[", "\"a\" ", "(\\", "=?", ",", "a<" };
 	struct arena a = ARENA_INIT;
 	struct rfc5322_list list;
 	struct buf b;

@@ -34,11 +34,23 @@ static void test_rfc5322_parse(void **state)
 		{ "1 Jan 1970 05:45:00 +0545", 0, 345 },
 		{ "1 Jan 2100 00:00:00 EST", 4102462800, -300 },
 	};
-	static const char *const bad[] = { "", "Mon", "Mon, ", "32 Jan 2006 15:04:05 +0000", "29 Feb 2001 12:00:00 +0000",
-					   "1 Foo 2006 15:04:05", "1 Jan 2006 24:00:00", "1 Jan 2006 12:60:00",
-					   "1 Jan 2006 12:00:61", "0 Jan 2006 12:00:00", "1 Jan 12345 12:00:00",
-					   "1 Jan 2006", "1 Jan 2006 12", "(((((", "1 Jan 99999999999999999999 1:1:1",
-					   "\\", "(\\" };
+	static const char *const bad[] = { "",
+					   "Mon",
+					   "Mon, ",
+					   "32 Jan 2006 15:04:05 +0000",
+					   "29 Feb 2001 12:00:00 +0000",
+					   "1 Foo 2006 15:04:05",
+					   "1 Jan 2006 24:00:00",
+					   "1 Jan 2006 12:60:00",
+					   "1 Jan 2006 12:00:61",
+					   "0 Jan 2006 12:00:00",
+					   "1 Jan 12345 12:00:00",
+					   "1 Jan 2006",
+					   "1 Jan 2006 12",
+					   "(((((",
+					   "1 Jan 99999999999999999999 1:1:1",
+					   "\\",
+					   "(\\" };
 	struct date d;
 
 	(void)state;
@@ -100,8 +112,12 @@ static void test_mbox(void **state)
 	static const char *const forms[] = { "Mon Jan  2 22:04:05 2006", "Mon Jan 2 22:04:05 2006",
 					     "Mon Jan  2 15:04:05 MST 2006", "Mon Jan  2 15:04:05 -0700 2006",
 					     "Mon Jan  2 22:04:05 2006 +0000" };
-	static const char *const bad[] = { "", "Mon", "Mon Jan 2 2006", "Foo Jan  2 22:04:05 2006",
-					   "Mon Jan  2 22:04:05", "Mon Jan  2 22:04:05 2006 remote from x" };
+	static const char *const bad[] = { "",
+					   "Mon",
+					   "Mon Jan 2 2006",
+					   "Foo Jan  2 22:04:05 2006",
+					   "Mon Jan  2 22:04:05",
+					   "Mon Jan  2 22:04:05 2006 remote from x" };
 	char out[DATE_TEXT_MAX];
 	time_t at;
 
@@ -128,7 +144,7 @@ static void test_round_trip(void **state)
 
 		gmtime_r(&at, &tm);
 		assert_int_equal(date_days(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday) * 86400 + tm.tm_hour * 3600 +
-					 tm.tm_min * 60 + tm.tm_sec,
+				     tm.tm_min * 60 + tm.tm_sec,
 				 at);
 		d = (struct date){ at, 90 };
 		if (at > 253402300800 - 86400 * 40)
@@ -146,7 +162,7 @@ static void test_round_trip(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rfc5322_parse), cmocka_unit_test(test_local), cmocka_unit_test(test_imap),
+		cmocka_unit_test(test_rfc5322_parse), cmocka_unit_test(test_local),      cmocka_unit_test(test_imap),
 		cmocka_unit_test(test_mbox),          cmocka_unit_test(test_round_trip),
 	};
 

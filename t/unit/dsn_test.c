@@ -37,27 +37,31 @@ static void test_exits(void **state)
 	}
 }
 
-#define TEXT(lit) { (lit), sizeof(lit) - 1 }
+#define TEXT(lit)                                                                                                      \
+	{                                                                                                              \
+		(lit), sizeof(lit) - 1                                                                                 \
+	}
 
 static const struct dsn_recipient recipients[] = {
 	{
-		.final = TEXT("a b@example.org"),
-		.original = TEXT("list@example.com"),
-		.action = DSN_FAILED,
-		.status = TEXT("5.1.1"),
-		.reason = TEXT("host mx[192.0.2.1] said: 550 5.1.1 no\nSubject: x --Q.1/h\r\n--Q.1/h--"),
-		.remote_mta = TEXT("mx.example.org"),
-		.diagnostic_type = TEXT("smtp"),
-		.diagnostic = TEXT("550 5.1.1 a text that is so long that it has to be continued on a second line of the field"),
+	    .final = TEXT("a b@example.org"),
+	    .original = TEXT("list@example.com"),
+	    .action = DSN_FAILED,
+	    .status = TEXT("5.1.1"),
+	    .reason = TEXT("host mx[192.0.2.1] said: 550 5.1.1 no\nSubject: x --Q.1/h\r\n--Q.1/h--"),
+	    .remote_mta = TEXT("mx.example.org"),
+	    .diagnostic_type = TEXT("smtp"),
+	    .diagnostic =
+		TEXT("550 5.1.1 a text that is so long that it has to be continued on a second line of the field"),
 	},
 	{
-		.final = TEXT("c@example.org"),
-		.orcpt_type = TEXT("rfc822"),
-		.orcpt_addr = TEXT("C@example.org"),
-		.action = DSN_DELAYED,
-		.status = TEXT("4.4.1"),
-		.reason = TEXT("connection refused"),
-		.will_retry_until = 86400,
+	    .final = TEXT("c@example.org"),
+	    .orcpt_type = TEXT("rfc822"),
+	    .orcpt_addr = TEXT("C@example.org"),
+	    .action = DSN_DELAYED,
+	    .status = TEXT("4.4.1"),
+	    .reason = TEXT("connection refused"),
+	    .will_retry_until = 86400,
 	},
 };
 
@@ -123,7 +127,8 @@ static void test_status_part(void **state)
 			    "Diagnostic-Code: X-Postfix; connection refused\n"
 			    "Will-Retry-Until: Fri, 02 Jan 1970 00:00:00 +0000 (UTC)\n");
 	part = mime_find(root, (const uint32_t[]){ 1 }, 1);
-	assert_true(span_find(part->body, SPAN("\n<\"a b\"@example.org> (expanded from <list@example.com>): host ")) > 0);
+	assert_true(span_find(part->body, SPAN("\n<\"a b\"@example.org> (expanded from <list@example.com>): host ")) >
+		    0);
 	assert_true(span_find(part->body, SPAN("\nSubject:")) < 0);
 	part = mime_find(root, (const uint32_t[]){ 3 }, 1);
 	assert_true(part->kind == MIME_MESSAGE && span_is(part->child->body, "body\n"));

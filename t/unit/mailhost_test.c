@@ -11,10 +11,10 @@
 
 static void test_names(void **state)
 {
-	static const char *const good[] = { "example.com", "localhost", "a-b.c_d.example", "1.example", "x1", "a.b.",
-					    "\xc3\xa9.example", "xn--9ca.example" };
-	static const char *const bad[] = { "", ".", "..", "a..b", ".a", "-a.b", "a-.b", "a b", "a@b", "1.2.3.4", "123",
-					   "a.b..", "a/b", "[a]", "\xc3", "a\tb", "a:b" };
+	static const char *const good[] = { "example.com", "localhost", "a-b.c_d.example",  "1.example",
+					    "x1",          "a.b.",      "\xc3\xa9.example", "xn--9ca.example" };
+	static const char *const bad[] = { "",        ".",   "..",    "a..b", ".a",  "-a.b", "a-.b", "a b", "a@b",
+					   "1.2.3.4", "123", "a.b..", "a/b",  "[a]", "\xc3", "a\tb", "a:b" };
 	char label[70];
 
 	(void)state;
@@ -37,11 +37,16 @@ static void test_helo(void **state)
 		const char *helo;
 		enum mailhost_helo kind;
 	} table[] = {
-		{ "mx.example.com", MAILHOST_HELO_FQDN },    { "mx", MAILHOST_HELO_SHORT },
-		{ "[127.0.0.1]", MAILHOST_HELO_LITERAL },    { "[IPv6:::1]", MAILHOST_HELO_LITERAL },
-		{ "127.0.0.1", MAILHOST_HELO_BARE_IP },      { "::1", MAILHOST_HELO_BARE_IP },
-		{ "[::1]", MAILHOST_HELO_INVALID },          { "a b", MAILHOST_HELO_INVALID },
-		{ "", MAILHOST_HELO_INVALID },               { "[]", MAILHOST_HELO_INVALID },
+		{ "mx.example.com", MAILHOST_HELO_FQDN },
+		{ "mx", MAILHOST_HELO_SHORT },
+		{ "[127.0.0.1]", MAILHOST_HELO_LITERAL },
+		{ "[IPv6:::1]", MAILHOST_HELO_LITERAL },
+		{ "127.0.0.1", MAILHOST_HELO_BARE_IP },
+		{ "::1", MAILHOST_HELO_BARE_IP },
+		{ "[::1]", MAILHOST_HELO_INVALID },
+		{ "a b", MAILHOST_HELO_INVALID },
+		{ "", MAILHOST_HELO_INVALID },
+		{ "[]", MAILHOST_HELO_INVALID },
 	};
 
 	(void)state;
@@ -63,7 +68,9 @@ static void test_hops(void **state)
 		{ "[::1]:25", "::1", "25", true },
 		{ "[IPv6:::1]", "::1", "", true },
 	};
-	static const char *const bad[] = { "", "[", "[]", "[a", "a:", ":25", "[a]x", "[a]:", "a:b:c", "1.2.3.4", "a b" };
+	static const char *const bad[] = {
+		"", "[", "[]", "[a", "a:", ":25", "[a]x", "[a]:", "a:b:c", "1.2.3.4", "a b"
+	};
 	struct mailhost_hop hop;
 
 	(void)state;

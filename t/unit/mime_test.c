@@ -55,9 +55,11 @@ static const struct {
 	{ "A: b", "text/plain[0,0]\"\"" },
 	{ "Content-Type: text/html; x=y\n\nx", "text/html[0,1]\"x\"" },
 	{ "Content-Type: junk\n\nx", "text/plain[0,1]\"x\"" },
-	{ "Content-Type: multipart/mixed; boundary=b\n\npre\n--b\n\none\n\n--b\nContent-Type: image/png\n\ntwo\n--b--\npost\n",
+	{ "Content-Type: multipart/mixed; boundary=b\n\npre\n--b\n\none\n\n--b\nContent-Type: "
+	  "image/png\n\ntwo\n--b--\npost\n",
 	  "multipart/mixed(text/plain[1,5]\"one\n\" image/png[0,3]\"two\")" },
-	{ "Content-Type: multipart/mixed; boundary=\"b b\"\n\n--b b  \n\none", "multipart/mixed(text/plain[0,3]\"one\")" },
+	{ "Content-Type: multipart/mixed; boundary=\"b b\"\n\n--b b  \n\none",
+	  "multipart/mixed(text/plain[0,3]\"one\")" },
 	/* A boundary that is the beginning of another. */
 	{ "Content-Type: multipart/mixed; boundary=b\n\n--bb\n--b\n\none\n--bb\n--b--x\n--b--",
 	  "multipart/mixed(text/plain[2,17]\"one\n--bb\n--b--x\")" },
@@ -82,13 +84,15 @@ static const struct {
 	{ "Content-Type: message/rfc822\n\nContent-Type: message/rfc822\n\nA: b\n\nx",
 	  "message/rfc822(message/rfc822(text/plain[0,1]\"x\"))" },
 	{ "Content-Type: message/rfc822\n\n", "message/rfc822(text/plain[0,0]\"\")" },
-	{ "Content-Type: multipart/digest; boundary=a\n\n--a\n\nSubject: x\n\ny\n--a\nContent-Type: text/plain\n\nz\n--a--\n",
+	{ "Content-Type: multipart/digest; boundary=a\n\n--a\n\nSubject: x\n\ny\n--a\nContent-Type: "
+	  "text/plain\n\nz\n--a--\n",
 	  "multipart/digest(message/rfc822(text/plain[0,1]\"y\") text/plain[0,1]\"z\")" },
 	/* The empty line that ends an inner header stands right before a delimiter. */
 	{ "Content-Type: multipart/digest; boundary=a\n\n--a\n\nA: b\n\n--a--\n",
 	  "multipart/digest(message/rfc822(text/plain[0,0]\"\"))" },
 	/* A message whose multipart shares the boundary of the one around it. */
-	{ "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a--\n",
+	{ "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; "
+	  "boundary=a\n\n--a\n\nx\n--a--\n",
 	  "multipart/mixed(multipart/mixed(text/plain[0,1]\"x\"))" },
 };
 
@@ -145,17 +149,19 @@ static void test_trees(void **state)
 
 static void test_find(void **state)
 {
-	static const char msg[] = "Content-Type: multipart/mixed; boundary=a\n\n--a\n\none\n--a\nContent-Type: message/rfc822\n\n"
-				  "Content-Type: multipart/alternative; boundary=b\n\n--b\n\ntwo-one\n--b\n\ntwo-two\n--b--\n"
-				  "--a\nContent-Type: message/rfc822\n\nA: b\n\nthree\n--a--\n";
+	static const char msg[] =
+	    "Content-Type: multipart/mixed; boundary=a\n\n--a\n\none\n--a\nContent-Type: message/rfc822\n\n"
+	    "Content-Type: multipart/alternative; boundary=b\n\n--b\n\ntwo-one\n--b\n\ntwo-two\n--b--\n"
+	    "--a\nContent-Type: message/rfc822\n\nA: b\n\nthree\n--a--\n";
 	static const struct {
 		uint32_t numbers[4];
 		size_t count;
 		const char *body;
 	} table[] = {
-		{ { 1 }, 1, "one" },     { { 2, 1 }, 2, "two-one" }, { { 2, 2 }, 2, "two-two" }, { { 3, 1 }, 2, "three" },
-		{ { 1, 1 }, 2, NULL },   { { 2, 3 }, 2, NULL },      { { 4 }, 1, NULL },         { { 0 }, 1, NULL },
-		{ { 3, 2 }, 2, NULL },   { { 3, 1, 1 }, 3, NULL },   { { 2, 1, 1 }, 3, NULL },   { { 2, 0 }, 2, NULL },
+		{ { 1 }, 1, "one" },         { { 2, 1 }, 2, "two-one" }, { { 2, 2 }, 2, "two-two" },
+		{ { 3, 1 }, 2, "three" },    { { 1, 1 }, 2, NULL },      { { 2, 3 }, 2, NULL },
+		{ { 4 }, 1, NULL },          { { 0 }, 1, NULL },         { { 3, 2 }, 2, NULL },
+		{ { 3, 1, 1 }, 3, NULL },    { { 2, 1, 1 }, 3, NULL },   { { 2, 0 }, 2, NULL },
 		{ { 4294967295 }, 1, NULL },
 	};
 	struct arena a = ARENA_INIT;
@@ -183,11 +189,11 @@ static void test_fields(void **state)
 {
 	struct arena a = ARENA_INIT;
 	struct mime_part *part = mime_parse(
-		&a, SPAN("Content-Type: Text/Plain (c;omment);\n charset=\"utf\\-8\" ; name*0*=us-ascii''a%20; junk;\n"
-			 " name*1=\"b;\n c\"; ; x = y (z)\n"
-			 "Content-Transfer-Encoding: BASE64 (x)\nContent-ID: <a@b>\nContent-Description: some\n  thing\n"
-			 "content-md5: Q2hlY2s=\nContent-Language: de, en (x)\nContent-Location: http://x/\n"
-			 "Content-Disposition: attachment; filename=\"a b\"\nContent-ID: <second>\n\nx\n"));
+	    &a, SPAN("Content-Type: Text/Plain (c;omment);\n charset=\"utf\\-8\" ; name*0*=us-ascii''a%20; junk;\n"
+		     " name*1=\"b;\n c\"; ; x = y (z)\n"
+		     "Content-Transfer-Encoding: BASE64 (x)\nContent-ID: <a@b>\nContent-Description: some\n  thing\n"
+		     "content-md5: Q2hlY2s=\nContent-Language: de, en (x)\nContent-Location: http://x/\n"
+		     "Content-Disposition: attachment; filename=\"a b\"\nContent-ID: <second>\n\nx\n"));
 
 	(void)state;
 	assert_true(span_is(part->type, "Text") && span_is(part->subtype, "Plain"));
@@ -215,10 +221,11 @@ static void test_envelope(void **state)
 	struct mime_envelope e;
 
 	(void)state;
-	mime_envelope_parse(&a,
-			    SPAN("Date: Mon,\n 2 Jan\nSubject: one\nSubject: two\nFrom: A <a@b>\nTo: c@d\nTO: e@f, g@h\n"
-				 "Message-Id: <x@y>\nIn-Reply-To:\n\nBcc: no@body\n"),
-			    &e);
+	mime_envelope_parse(
+	    &a,
+	    SPAN("Date: Mon,\n 2 Jan\nSubject: one\nSubject: two\nFrom: A <a@b>\nTo: c@d\nTO: e@f, g@h\n"
+		 "Message-Id: <x@y>\nIn-Reply-To:\n\nBcc: no@body\n"),
+	    &e);
 	assert_true(span_is(e.date, "Mon, 2 Jan") && span_is(e.subject, "one") && span_is(e.message_id, "<x@y>"));
 	assert_true(e.in_reply_to.ptr != NULL && e.in_reply_to.len == 0);
 	assert_int_equal(e.from.count, 1);

@@ -23,7 +23,9 @@ static void test_transfer(void **state)
 		{ MIME_CTE_BASE64, "YQ", "a" },
 		{ MIME_CTE_BASE64, "Y!Q*=", "a" },
 		{ MIME_CTE_BASE64, "Y", "" },
-		{ MIME_CTE_QUOTED_PRINTABLE, "a=20b=\nc=\r\nd=e", "a b" "cd=e" },
+		{ MIME_CTE_QUOTED_PRINTABLE, "a=20b=\nc=\r\nd=e",
+		  "a b"
+		  "cd=e" },
 		{ MIME_CTE_QUOTED_PRINTABLE, "=3d=3D", "==" },
 		{ MIME_CTE_QUOTED_PRINTABLE, "=zz=", "=zz=" },
 		{ MIME_CTE_QUOTED_PRINTABLE, "===41", "==A" },
@@ -107,7 +109,9 @@ static void test_words(void **state)
 		/* One character in two words. */
 		{ "=?utf-8?q?=C3?= =?utf-8?q?=B6?=", "\xc3\xb6" },
 		{ "=?gb2312?B?xOO6ww==?=", "\xe4\xbd\xa0\xe5\xa5\xbd" },
-		{ "=?utf-8?q?" "?=x", "x" },
+		{ "=?utf-8?q?"
+		  "?=x",
+		  "x" },
 		{ "=?utf-8?x?a?=", "=?utf-8?x?a?=" },
 		{ "=?utf-8?q?a b?=", "=?utf-8?q?a b?=" },
 		{ "=?utf-8?q?a", "=?utf-8?q?a" },
@@ -127,14 +131,16 @@ static void test_words(void **state)
 	}
 	buf_free(&out);
 	buf_init(&out, 3);
-	assert_false(mime_words_decode(&out, SPAN("ab\xc3\xb6" "c")));
+	assert_false(mime_words_decode(&out, SPAN("ab\xc3\xb6"
+						  "c")));
 	assert_string_equal(buf_cstr(&out), "ab");
 	buf_free(&out);
 }
 
 static void test_linear(void **state)
 {
-	static const char *const pieces[] = { "=?", "=?a?q?", "=?utf-8?q?", "?=", "=?utf-8?b?YQ==?= ", "=?a", " ", "\xc3" };
+	static const char *const pieces[] = { "=?",  "=?a?q?", "=?utf-8?q?", "?=", "=?utf-8?b?YQ==?= ",
+					      "=?a", " ",      "\xc3" };
 	struct buf in, out;
 
 	(void)state;

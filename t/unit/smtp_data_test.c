@@ -91,16 +91,11 @@ static void test_smuggling(void **state)
 		bool lf, cr;
 		const char *content;
 	} table[] = {
-		{ SPAN("\n.\n"), true, false, "x\n.\nM\n|" },
-		{ SPAN("\n.\r\n"), true, false, "x\n.\nM\n|" },
-		{ SPAN("\r\n.\n"), true, false, "x\n.\nM\n|" },
-		{ SPAN("\r.\r"), false, true, "x . M\n|" },
-		{ SPAN("\r.\n"), true, true, "x .\nM\n|" },
-		{ SPAN("\n.\r"), true, true, "x\n M\n|" },
-		{ SPAN("\r.\r\n"), false, true, "x .\nM\n|" },
-		{ SPAN("\r\n.\r"), false, true, "x\n M\n|" },
-		{ SPAN("\r\n.\r\r\n"), false, true, "x\n \nM\n|" },
-		{ SPAN("\n\n.\r\n"), true, false, "x\n\n.\nM\n|" },
+		{ SPAN("\n.\n"), true, false, "x\n.\nM\n|" },       { SPAN("\n.\r\n"), true, false, "x\n.\nM\n|" },
+		{ SPAN("\r\n.\n"), true, false, "x\n.\nM\n|" },     { SPAN("\r.\r"), false, true, "x . M\n|" },
+		{ SPAN("\r.\n"), true, true, "x .\nM\n|" },         { SPAN("\n.\r"), true, true, "x\n M\n|" },
+		{ SPAN("\r.\r\n"), false, true, "x .\nM\n|" },      { SPAN("\r\n.\r"), false, true, "x\n M\n|" },
+		{ SPAN("\r\n.\r\r\n"), false, true, "x\n \nM\n|" }, { SPAN("\n\n.\r\n"), true, false, "x\n\n.\nM\n|" },
 	};
 	struct buf in;
 

@@ -38,8 +38,8 @@ static void test_replies(void **state)
 		{ SPAN("250 Ok\nx"), 0, 250, "2.0.0", "250 Ok", "Ok", "x", false },
 		{ SPAN("250\r\n"), 0, 250, "2.0.0", "250", "", "", false },
 		{ SPAN("250 \r\n"), 0, 250, "2.0.0", "250 ", "", "", false },
-		{ SPAN("550-5.1.1 no\r\n550 5.7.1 never\r\n250 x\r\n"), 0, 550, "5.7.1",
-		  "550-5.1.1 no 550 5.7.1 never", "5.7.1 never", "250 x\r\n", true },
+		{ SPAN("550-5.1.1 no\r\n550 5.7.1 never\r\n250 x\r\n"), 0, 550, "5.7.1", "550-5.1.1 no 550 5.7.1 never",
+		  "5.7.1 never", "250 x\r\n", true },
 		{ SPAN("550 4.7.1 mismatch\r\n"), 0, 550, "5.0.0", "550 4.7.1 mismatch", "4.7.1 mismatch", "", false },
 		{ SPAN("450 4.7.1x y\r\n"), 0, 450, "4.0.0", "450 4.7.1x y", "4.7.1x y", "", false },
 		{ SPAN("550 5.1.1\r\n"), 0, 550, "5.1.1", "550 5.1.1", "5.1.1", "", true },
@@ -117,9 +117,10 @@ static void test_ehlo(void **state)
 	struct arena a = ARENA_INIT;
 	struct smtp_reply_parser p;
 	struct smtp_ehlo e;
-	struct span in = SPAN("250-mx.example.com Hello\r\n250-pipelining\r\n250-SIZE 1000\r\n250-8BITMIME\r\n"
-			      "250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250-AUTH=LOGIN CRAM-MD5\r\n250-XFORWARD NAME ADDR\r\n"
-			      "250-FOO BAR\r\n250 SMTPUTF8\r\n");
+	struct span in =
+	    SPAN("250-mx.example.com Hello\r\n250-pipelining\r\n250-SIZE 1000\r\n250-8BITMIME\r\n"
+		 "250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250-AUTH=LOGIN CRAM-MD5\r\n250-XFORWARD NAME ADDR\r\n"
+		 "250-FOO BAR\r\n250 SMTPUTF8\r\n");
 
 	(void)state;
 	smtp_reply_init(&p);
@@ -127,7 +128,7 @@ static void test_ehlo(void **state)
 	smtp_ehlo_parse(&a, &p, &e);
 	assert_true(span_is(e.name, "mx.example.com"));
 	assert_int_equal(e.exts, SMTP_EXT_PIPELINING | SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_STARTTLS |
-					 SMTP_EXT_AUTH | SMTP_EXT_XFORWARD | SMTP_EXT_SMTPUTF8);
+				     SMTP_EXT_AUTH | SMTP_EXT_XFORWARD | SMTP_EXT_SMTPUTF8);
 	assert_int_equal(e.size, 1000);
 	assert_true(span_is(e.auth, "PLAIN LOGIN LOGIN CRAM-MD5"));
 	assert_true(span_is(e.xforward, "NAME ADDR"));
