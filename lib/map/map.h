@@ -3,7 +3,9 @@
  * Lookup tables, `type:name': hash, btree (Berkeley DB as Postfix's postmap makes them), lmdb, texthash, inline, static, regexp,
  * pcre, cidr, unix (passwd.byname, group.byname); `proxy:' in front is accepted and ignored. Safe from any thread.
  * A compiled table (hash, btree, lmdb) that is older than its source text is rebuilt by whoever opens it, if it may write
- * there; else the source is read as texthash. An open table notices within a second that its file changed.
+ * there; else the source is read as texthash. The text of a table named in alias_maps or alias_database is aliases(5), of
+ * every other one `key value' lines. Keys are compared without regard to case, except by patterns. An open table notices
+ * within a second that its file changed (fresh.h; fresh_check_now() makes it at once).
  */
 #pragma once
 #include <stdbool.h>
@@ -22,20 +24,26 @@ enum map_status {
 struct map;      /* one table */
 struct map_list; /* tables asked in turn, as in alias_maps */
 
-/* Shared, cached by name, never closed. Never NULL: a table that cannot be opened answers MAP_TEMP and logs once why. */
+/* The type names there are, in order; NULL past the last. */
+const char *map_type_name(size_t i);
+
+/* Shared, cached by name, never closed. Never NULL: a table that cannot be opened answers MAP_TEMP and logs why, once a minute. */
 struct map *map_open(const char *type_name);
 enum map_status map_get(struct map *m, struct arena *a, struct span key, struct span *value_r) __attribute__((warn_unused_result));
 
 /* list: "hash:/etc/aliases, regexp:/x". Never NULL; empty list: MAP_NOTFOUND. */
 struct map_list *map_list_open(const char *list);
+/* The next word of *rest in a list of tables or patterns: comma or white space between them, { } keep words together. */
+bool map_list_word(struct span *rest, struct span *word_r);
 bool map_list_empty(const struct map_list *l);
 enum map_status map_list_get(struct map_list *l, struct arena *a, struct span key, struct span *value_r)
 	__attribute__((warn_unused_result));
 
 /*
  * Search for a mail address the way Postfix's virtual(5), canonical(5), ... do: user+ext@domain, user@domain, user+ext, user
- * (the last two when domain is $myorigin or in local_domains; pass is_local), @domain. ext_r: the part of a +extension that
- * was not matched and is to be propagated (empty span if none). delimiters: recipient_delimiter, "" for none.
+ * (the last two when domain is $myorigin or in local_domains; pass is_local), @domain. ext_r: the part of a +extension
+ * that was not matched and is to be propagated, with its delimiter: "+ext" (empty span if none). delimiters:
+ * recipient_delimiter, "" for none.
  */
 enum map_status map_list_get_address(struct map_list *l, struct arena *a, struct span address, const char *delimiters,
 				     bool is_local, struct span *value_r, struct span *ext_r);
