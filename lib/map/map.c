@@ -155,12 +155,14 @@ static struct table *load_compiled(struct map *m, struct buf *why)
 {
 	struct file_id source, compiled;
 	int compiled_errno = file_id_get(m->compiled, &compiled) < 0 ? errno : 0;
-	bool stale;
+	bool stale, changed;
 
 	(void)file_id_get(m->path, &source);
 	if (now_of(m) && file_id_eq(&source, &m->source_id) && file_id_eq(&compiled, &m->compiled_id))
 		return now_of(m);
-	stale = source.exists && (!compiled.exists || is_older(&compiled, &source));
+	/* A second edit within one tick of the file system's clock shows in the size or inode only. */
+	changed = now_of(m) && !file_id_eq(&source, &m->source_id) && !is_older(&source, &compiled);
+	stale = source.exists && (!compiled.exists || is_older(&compiled, &source) || changed);
 	if (stale && rebuild(m))
 		stale = file_id_get(m->compiled, &compiled) < 0;
 	m->source_id = source;
