@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "auth/auth.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+
+enum { MEMBERS_MAX = 8 };
+
+struct kind {
+	const char *name;
+	bool needs_arg;
+	enum passdb_status (*verify)(struct attempt *at, const char *arg);
+	void (*waste)(const struct attempt *at, const char *arg); /* NULL: it levels its times itself */
+};
+
+static const struct kind kinds[] = {
+	{ "shadow", false, passdb_shadow, passdb_shadow_waste },
+	{ "passwd-file", true, passdb_file, passdb_file_waste },
+	{ "pam", false, passdb_pam, NULL },
+};
+
+static struct {
+	const struct kind *kind;
+	const char *arg;
+} members[MEMBERS_MAX];
+static size_t nmembers;
+
+static void add_member(struct span name, struct span arg)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		if (!span_is(name, kinds[i].name))
+			continue;
+		if (kinds[i].needs_arg != (arg.len > 0))
+			log_fatal("passdb: %s %s an argument", kinds[i].name, kinds[i].needs_arg ? "needs" : "takes no");
+		if (nmembers == MEMBERS_MAX)
+			log_fatal("passdb: more than %d members", MEMBERS_MAX);
+		members[nmembers].kind = &kinds[i];
+		members[nmembers++].arg = mem_strndup(arg.len ? arg.ptr : "", arg.len);
+		return;
+	}
+	log_fatal("passdb: %.*s is not known: shadow, pam or passwd-file:PATH is expected", SPAN_ARG(name));
+}
+
+void passdb_setup(const char *list)
+{
+	struct span rest = span_cstr(list), word;
+
+	while (span_word(&rest, ", \t\r\n", &word)) {
+		struct span name = span_cut(&word, ':');
+
+		add_member(name, word);
+	}
+	if (nmembers == 0)
+		log_fatal("passdb is empty: nobody could log in");
+}
+
+void passdb_log(const struct attempt *at, const char *db, const char *what)
+{
+	log_as("dovecot", LOG_LV_INFO, "auth: %s(%s,%s): %s", db, at->shown, at->ip, what);
+}
+
+enum passdb_status passdb_verify(struct attempt *at)
+{
+	enum passdb_status worst = PASSDB_UNKNOWN;
+
+	for (size_t i = 0; i < nmembers; i++) {
+		const struct kind *k = members[i].kind;
+		enum passdb_status status = k->verify(at, members[i].arg);
+
+		if (status == PASSDB_OK || status == PASSDB_DISABLED)
+			return status;
+		if (status == PASSDB_UNKNOWN)
+			passdb_log(at, k->name, "unknown user");
+		else if (status == PASSDB_MISMATCH && k->waste)
+			passdb_log(at, k->name, "Password mismatch");
+		if (status > worst)
+			worst = status;
+	}
+	return worst;
+}
+
+void passdb_waste_time(const struct attempt *at)
+{
+	for (size_t i = 0; i < nmembers; i++)
+		if (members[i].kind->waste)
+			members[i].kind->waste(at, members[i].arg);
+}
