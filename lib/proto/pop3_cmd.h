@@ -39,6 +39,9 @@ enum pop3_cmd_err {
 /* RFC 1939 says 4 + 40 octets, RFC 2449 says 255; AUTH responses may be longer (RFC 5034 4). */
 enum { POP3_LINE_MAX = 1024, POP3_AUTH_LINE_MAX = 8192 };
 
+/* What CAPA says before and after login; USER and SASL depend on the connection and come on top before it. */
+#define POP3_CAPABILITIES "CAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n"
+
 struct pop3_cmd {
 	enum pop3_verb verb;
 	struct span word; /* the verb as the client wrote it */

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * login: the part of IMAP and POP3 before authentication. It runs in an empty jail, under a user of its own, and holds nothing
+ * but the client's connection and one password at a time.
+ *
+ * The files: main.c starts it, session.c begins and ends a session and writes its log line, imap.c and pop3.c hold the dialogue,
+ * sasl.c the exchange of AUTH and AUTHENTICATE, ask.c the question to auth.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/arena.h"
+#include "lib/io/stream.h"
+#include "lib/service/handover.h"
+#include "lib/service/service.h"
+
+enum { BAD_COMMANDS_MAX = 10, SESSION_ID_BYTES = 12 };
+
+/* Why a session is over; the dialogue that finds out returns it, session_end says and logs it. */
+enum ending {
+	END_LOGOUT = 0,   /* the client said so */
+	END_EOF,          /* the client went away */
+	END_TIMEOUT,      /* login_timeout */
+	END_BAD_COMMANDS,
+	END_ATTEMPTS,     /* login_max_attempts */
+	END_STOPPING,
+	END_ERROR,        /* the connection failed */
+	END_HANDED_OVER,  /* logged in: the client is somebody else's */
+	END_UNKNOWN,      /* auth did not answer: the client may be somebody else's, so not a word to it */
+};
+
+struct login {
+	const struct protocol *protocol;
+	struct stream *io;
+	struct arena arena;        /* of a command; who puts a secret there wipes it */
+	struct netaddr remote, local;
+	char session_id[SESSION_ID_BYTES + 1];
+	bool secured, tls;         /* secured: passwords in clear are safe here */
+	int64_t began_ms;
+	unsigned attempts, internal_failures, bad_commands;
+	bool tried_in_clear;
+	char user[160];            /* the last one tried, made harmless, for the log */
+	const char *mechanism;     /* of the last attempt; NULL: none */
+	bool sasl_unfinished;
+};
+
+struct protocol {
+	const char *name;       /* "imap": the service auth is asked for, and -P */
+	const char *log_name;   /* "imap-login" */
+	void (*greet)(struct login *l);
+	enum ending (*talk)(struct login *l);
+	void (*farewell)(struct login *l, enum ending why);
+};
+extern const struct protocol protocol_imap, protocol_pop3;
+
+struct credentials {
+	struct span user, password;
+	const char *mechanism; /* "PLAIN", "LOGIN" */
+	struct span tag;       /* IMAP */
+};
+
+/* --- main.c */
+extern struct match *login_trusted;
+extern bool login_plain_offered, login_login_offered; /* auth_mechanisms */
+
+/* --- session.c */
+void session_run(const struct service_session *s, const struct protocol *p);
+void session_log_login(const struct login *l, uint32_t pid);
+/* What a failed read means for the session. */
+enum ending ending_of(enum io_status st);
+/* May a password be sent now? If not, that it was tried is remembered for the log. */
+bool password_allowed(struct login *l);
+/* Overwrite a secret in memory that is ours though a span calls it borrowed. */
+void wipe_span(struct span s);
+
+/* --- ask.c */
+/*
+ * Try to log in. True: *end_r is the end of the session (END_HANDED_OVER, END_UNKNOWN, END_STOPPING). False: *code_r says what to
+ * tell the client, after the pause for failures.
+ */
+bool ask_auth(struct login *l, const struct credentials *c, enum handover_code *code_r, enum ending *end_r);
+
+/* --- sasl.c */
+enum sasl_outcome {
+	SASL_DONE = 0,   /* credentials are complete */
+	SASL_CANCELLED,  /* the client sent "*" */
+	SASL_MALFORMED,  /* not base64, or not a message of the mechanism */
+	SASL_NO_MECH,    /* not offered here */
+	SASL_REFUSED,    /* well-formed, but nobody may do that (to act for another user) */
+	SASL_ENDED,      /* the connection is over: *end_r */
+};
+bool sasl_offered(struct span mechanism);
+/* initial: the initial response as sent, ptr NULL: none was. Strings of the credentials in l->arena. */
+enum sasl_outcome sasl_exchange(struct login *l, struct span mechanism, struct span initial, struct credentials *c_r,
+				enum ending *end_r);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/conf/conf.h"
+#include "lib/map/match.h"
+#include "login/login.h"
+
+struct match *login_trusted;
+bool login_plain_offered, login_login_offered;
+
+static const struct protocol *protocol;
+
+static void option(const char *name, const char *value)
+{
+	(void)name;
+	if (strcmp(value, protocol_imap.name) == 0)
+		protocol = &protocol_imap;
+	else if (strcmp(value, protocol_pop3.name) == 0)
+		protocol = &protocol_pop3;
+	else
+		log_fatal("-P %s: imap or pop3 is expected", value);
+}
+
+static void read_mechanisms(void)
+{
+	struct span rest = span_cstr(conf->auth_mechanisms), word;
+
+	while (span_word(&rest, ", \t", &word)) {
+		if (span_iis(word, "plain"))
+			login_plain_offered = true;
+		else if (span_iis(word, "login"))
+			login_login_offered = true;
+		else
+			log_warn("auth_mechanisms: %.*s is not known here", SPAN_ARG(word));
+	}
+}
+
+static void before_jail(void)
+{
+	if (protocol == NULL)
+		log_fatal("login needs -P imap or -P pop3 in master.cf");
+	login_trusted = match_open(conf->login_trusted_networks, MATCH_NETWORK);
+	read_mechanisms();
+}
+
+static void session(const struct service_session *s)
+{
+	session_run(s, protocol);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct service s = {
+		.program = "login",
+		.shape = SERVICE_THREADS,
+		.identity = SERVICE_AS_LOGIN,
+		.option = option,
+		.option_letters = "P:",
+		.before_jail = before_jail,
+		.session = session,
+	};
+
+	return service_main(argc, argv, &s);
+}

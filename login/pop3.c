@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* POP3 before login: the AUTHORIZATION state of RFC 1939, CAPA (RFC 2449), AUTH (RFC 5034), response codes (RFC 2449, 3206). */
+#include <string.h>
+
+#include "lib/conf/conf.h"
+#include "lib/proto/pop3_cmd.h"
+#include "login/login.h"
+
+#define NOT_IN_CLEAR "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections."
+
+struct pop3 {
+	struct login *l;
+	char user[HANDOVER_USER_MAX + 1];
+	size_t user_len; /* 0: no USER yet */
+};
+
+static void greet(struct login *l)
+{
+	stream_printf(l->io, "+OK %s\r\n", conf->login_greeting);
+}
+
+static void farewell(struct login *l, enum ending why)
+{
+	switch (why) {
+	case END_TIMEOUT:
+		stream_puts(l->io, "-ERR Disconnected for inactivity.\r\n");
+		break;
+	case END_BAD_COMMANDS:
+		stream_puts(l->io, "-ERR Too many invalid commands.\r\n");
+		break;
+	case END_ATTEMPTS:
+		stream_puts(l->io, "-ERR Too many failed logins.\r\n");
+		break;
+	case END_STOPPING:
+		stream_puts(l->io, "-ERR [SYS/TEMP] Server is shutting down.\r\n");
+		break;
+	default:
+		break;
+	}
+}
+
+static bool bad(struct login *l, const char *why, enum ending *end_r)
+{
+	stream_printf(l->io, "-ERR %s\r\n", why);
+	*end_r = END_BAD_COMMANDS;
+	return ++l->bad_commands >= BAD_COMMANDS_MAX;
+}
+
+static void put_mechanisms(struct login *l, const char *before, const char *after)
+{
+	if (login_plain_offered)
+		stream_printf(l->io, "%sPLAIN%s", before, after);
+	if (login_login_offered)
+		stream_printf(l->io, "%sLOGIN%s", before, after);
+}
+
+static void capa(struct login *l)
+{
+	stream_puts(l->io, "+OK\r\n" POP3_CAPABILITIES);
+	if (l->secured || !conf->disable_plaintext_auth) {
+		stream_puts(l->io, "USER\r\nSASL");
+		put_mechanisms(l, " ", "");
+		stream_puts(l->io, "\r\n");
+	}
+	stream_puts(l->io, ".\r\n");
+}
+
+/* --- logging in -------------------------------------------------------------------------------------------------- */
+
+static const char *refusal(enum handover_code code)
+{
+	switch (code) {
+	case HANDOVER_TEMP:
+		return "-ERR [SYS/TEMP] Temporary authentication failure.\r\n";
+	case HANDOVER_DISABLED:
+		return "-ERR [AUTH] Account or password has expired.\r\n";
+	case HANDOVER_LIMIT:
+		return "-ERR [IN-USE] Too many connections of this user from this address.\r\n";
+	default:
+		return "-ERR [AUTH] Authentication failed.\r\n";
+	}
+}
+
+static bool attempt(struct login *l, struct credentials *c, enum ending *end_r)
+{
+	enum handover_code code;
+	bool over = ask_auth(l, c, &code, end_r);
+
+	wipe_span(c->password);
+	if (over)
+		return true;
+	stream_puts(l->io, refusal(code));
+	*end_r = END_ATTEMPTS;
+	return l->attempts >= conf->login_max_attempts;
+}
+
+static bool user(struct pop3 *p, struct span name, enum ending *end_r)
+{
+	if (!password_allowed(p->l)) {
+		stream_puts(p->l->io, "-ERR " NOT_IN_CLEAR "\r\n");
+		return false;
+	}
+	if (name.len == 0 || name.len > HANDOVER_USER_MAX)
+		return bad(p->l, "USER expects a user name.", end_r);
+	memcpy(p->user, name.ptr, name.len);
+	p->user_len = name.len;
+	stream_puts(p->l->io, "+OK\r\n");
+	return false;
+}
+
+static bool pass(struct pop3 *p, struct span password, enum ending *end_r)
+{
+	struct credentials c = { .mechanism = "PLAIN", .password = password };
+
+	if (!password_allowed(p->l)) {
+		wipe_span(password);
+		stream_puts(p->l->io, "-ERR " NOT_IN_CLEAR "\r\n");
+		return false;
+	}
+	if (p->user_len == 0) {
+		wipe_span(password);
+		return bad(p->l, "No user name given.", end_r);
+	}
+	c.user = span_of(p->user, p->user_len);
+	p->user_len = 0;
+	return attempt(p->l, &c, end_r);
+}
+
+static bool auth(struct login *l, struct span args, enum ending *end_r)
+{
+	struct span initial = SPAN_NONE, mechanism = SPAN_NONE, extra;
+	struct credentials c = { .mechanism = NULL };
+
+	if (!span_word(&args, " ", &mechanism)) { /* what Outlook Express asks instead of CAPA */
+		stream_puts(l->io, "+OK\r\n");
+		if (l->secured || !conf->disable_plaintext_auth)
+			put_mechanisms(l, "", "\r\n");
+		stream_puts(l->io, ".\r\n");
+		return false;
+	}
+	if (span_word(&args, " ", &initial) && span_word(&args, " ", &extra))
+		return bad(l, "AUTH expects a mechanism and one initial response.", end_r);
+	if (sasl_offered(mechanism) && !password_allowed(l)) {
+		stream_puts(l->io, "-ERR " NOT_IN_CLEAR "\r\n");
+		return false;
+	}
+	switch (sasl_exchange(l, mechanism, initial, &c, end_r)) {
+	case SASL_DONE:
+		return attempt(l, &c, end_r);
+	case SASL_REFUSED:
+		c.password = SPAN_NONE;
+		return attempt(l, &c, end_r);
+	case SASL_CANCELLED:
+		return bad(l, "Authentication was cancelled.", end_r);
+	case SASL_MALFORMED:
+		return bad(l, "Malformed authentication response.", end_r);
+	case SASL_NO_MECH:
+		stream_puts(l->io, "-ERR Unsupported authentication mechanism.\r\n");
+		return false;
+	case SASL_ENDED:
+		break;
+	}
+	return true;
+}
+
+/* --- the dialogue ------------------------------------------------------------------------------------------------ */
+
+static bool dispatch(struct pop3 *p, const struct pop3_cmd *cmd, enum ending *end_r)
+{
+	struct login *l = p->l;
+
+	switch (cmd->verb) {
+	case POP3_CAPA:
+		capa(l);
+		return false;
+	case POP3_NOOP:
+		stream_puts(l->io, "+OK\r\n");
+		return false;
+	case POP3_QUIT:
+		stream_puts(l->io, "+OK Logging out.\r\n");
+		*end_r = END_LOGOUT;
+		return true;
+	case POP3_USER:
+		return user(p, cmd->args, end_r);
+	case POP3_PASS:
+		return pass(p, cmd->args, end_r);
+	case POP3_AUTH:
+		return auth(l, cmd->args, end_r);
+	default:
+		return bad(l, "Unknown command, or not permitted before login.", end_r);
+	}
+}
+
+static bool line(struct pop3 *p, struct span text, enum ending *end_r)
+{
+	struct pop3_cmd cmd;
+	bool over;
+
+	if (pop3_cmd_parse(text, &cmd) != POP3_CMD_OK)
+		return bad(p->l, "Malformed command.", end_r);
+	over = dispatch(p, &cmd, end_r);
+	arena_reset(&p->l->arena);
+	return over;
+}
+
+static enum ending talk(struct login *l)
+{
+	struct pop3 p = { .l = l };
+	enum ending end = END_ERROR;
+
+	for (;;) {
+		struct span text;
+		enum io_status st = stream_line(l->io, POP3_AUTH_LINE_MAX, &text, NULL);
+
+		if (st == IO_TOO_LONG) {
+			if (bad(l, "Command line too long.", &end))
+				return end;
+		} else if (st != IO_OK) {
+			return ending_of(st);
+		} else if (line(&p, text, &end)) {
+			return end;
+		}
+	}
+}
+
+const struct protocol protocol_pop3 = {
+	.name = "pop3",
+	.log_name = "pop3-login",
+	.greet = greet,
+	.talk = talk,
+	.farewell = farewell,
+};
