@@ -23,8 +23,9 @@
 #include "lib/base/pack.h"
 #include "lib/conf/conf.h"
 #include "lib/io/frame.h"
+#include "lib/service/worker.h"
 
-enum { STACK_BYTES = 256 * 1024, GROUPS_MAX = 1024, NAME_MAX_BYTES = HANDOVER_USER_MAX + 1 };
+enum { STACK_BYTES = 256 * 1024, STACK_EXTRA_CHECKED = 1024 * 1024, GROUPS_MAX = 1024, NAME_MAX_BYTES = HANDOVER_USER_MAX + 1 };
 
 static struct {
 	const struct userproc *up;
@@ -175,6 +176,16 @@ static void *task_run(void *arg)
 	return NULL;
 }
 
+static size_t stack_bytes(void)
+{
+	size_t size = me.up->stack_bytes ? me.up->stack_bytes : STACK_BYTES;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	size += STACK_EXTRA_CHECKED;
+#endif
+	return size;
+}
+
 static void start_session(struct span frame, int client)
 {
 	struct task *t = mem_zalloc(sizeof *t);
@@ -195,7 +206,7 @@ static void start_session(struct span frame, int client)
 		return;
 	}
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, me.up->stack_bytes ? me.up->stack_bytes : STACK_BYTES);
+	pthread_attr_setstacksize(&attr, stack_bytes());
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	err = pthread_create(&thread, &attr, task_run, t);
 	pthread_attr_destroy(&attr);
@@ -327,6 +338,8 @@ void userproc_child(const struct userproc *up, const struct user *u, int pair)
 	me.pair = pair;
 	me.idle_since_ms = clock_mono_ms();
 	default_signals();
+	board_detach(worker.board); /* the parent's figures are not the user's to write */
+	worker.board = NULL;
 	close_all_but(pair, log_fd());
 	become(u);
 	me.stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
