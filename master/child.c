@@ -19,7 +19,7 @@
 #include "lib/service/logto.h"
 #include "lib/service/service.h"
 
-enum { PARKED_FD = 256, ARGV_FIXED = 10 };
+enum { PARKED_FD = 256, ARGV_FIXED = 12 };
 
 /* --- in the new process ------------------------------------------------------------------------------------------- */
 
@@ -90,13 +90,15 @@ static char **arguments(struct arena *a, const struct service_state *s)
 	argv[n++] = (char *)(uintptr_t) "-n";
 	argv[n++] = s->name;
 	argv[n++] = (char *)(uintptr_t) "-c";
-	argv[n++] = (char *)(uintptr_t)master.config_dir;
+	argv[n++] = arena_printf(a, "%s/run", conf->queue_directory);
 	argv[n++] = (char *)(uintptr_t) "-g";
 	argv[n++] = arena_printf(a, "%u", s->generation);
 	if (e->chroot)
 		argv[n++] = (char *)(uintptr_t) "-r";
 	argv[n++] = (char *)(uintptr_t) "-s";
 	argv[n++] = arena_printf(a, "%zu", s->nlisteners);
+	argv[n++] = (char *)(uintptr_t) "-o";
+	argv[n++] = arena_printf(a, "config_directory=%s", master.config_dir);
 	for (size_t i = 0; i < e->noverrides; i++) {
 		argv[n++] = (char *)(uintptr_t) "-o";
 		argv[n++] = arena_strdup(a, e->overrides[i]);

@@ -19,6 +19,8 @@
 #include "lib/queue/queue.h"
 #include "lib/service/layout.h"
 
+enum { MESSAGES_MAX = 1 << 20 };
+
 struct master master = { .log_fd = -1, .lock_fd = -1 };
 
 /*
@@ -167,22 +169,19 @@ static void prepare_queue(void)
 }
 
 /* Errors up to here go to standard error, for the one who typed the command, and end the process. */
-static void start(void)
+static void start(struct buf *messages)
 {
-	struct buf messages;
 	struct conf *c;
-	bool ok;
+	bool ok = conf_load(master.config_dir, NULL, 0, &c, messages) != CONF_ERROR;
 
-	buf_init(&messages, 65536);
-	ok = conf_load(master.config_dir, NULL, 0, &c, &messages) != CONF_ERROR;
-	log_problems(&messages);
-	buf_reset(&messages);
+	if (!ok)
+		log_problems(messages);
 	if (!ok)
 		log_fatal("the configuration in %s cannot be used", master.config_dir);
 	conf = c;
-	ok = layout_walk(conf, LAYOUT_CREATE, &messages);
-	log_problems(&messages);
-	buf_reset(&messages);
+	ok = layout_walk(conf, LAYOUT_CREATE, messages);
+	if (!ok)
+		log_problems(messages);
 	if (!ok)
 		log_fatal("the directories of the mail system are not usable");
 	if (chdir(conf->queue_directory) < 0)
@@ -193,18 +192,17 @@ static void start(void)
 	master.loop = loop_new();
 	take_signals();
 	listen_inherit();
-	ok = config_start(&messages);
-	log_problems(&messages);
-	buf_reset(&messages);
+	ok = config_start(messages);
+	log_problems(messages);
 	if (!ok)
 		log_fatal("the mail system is not started");
 	write_pid_file();
 	control_open();
-	buf_free(&messages);
 }
 
 int main(int argc, char **argv)
 {
+	struct buf messages;
 	bool daemon;
 	int outcome_fd;
 
@@ -216,12 +214,15 @@ int main(int argc, char **argv)
 	list_init(&master.services);
 	list_init(&master.listeners);
 	notify_init();
-	start();
+	buf_init(&messages, MESSAGES_MAX);
+	start(&messages);
 	log_reopen();
 	log_info("daemon started -- version %s, configuration %s", conf->mail_version, master.config_dir);
 	if (conf_unprivileged(conf))
 		log_info("unprivileged mode: everything runs as user id %u, well-known ports are moved up by %d",
 			 geteuid(), UNPRIVILEGED_PORT_OFFSET);
+	log_problems(&messages); /* standard error had them, the log is to have them too */
+	buf_free(&messages);
 	started(outcome_fd);
 	notify_ready();
 	loop_run(master.loop);

@@ -6,6 +6,7 @@
 #include "master/master.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/conf/lines.h"
 #include "lib/service/logto.h"
 
 /* A configuration that is read and whose sockets are open, not yet in use. */
@@ -35,6 +37,30 @@ void log_reopen(void)
 		close(master.log_fd);
 	master.log_fd = fd;
 	logto_use(conf, "master", fd);
+}
+
+/*
+ * Workers read a copy of main.cf, made when it was last found good: one that is started after somebody spoilt the file,
+ * before the next reload, runs by what is in use. Two steps, because the plan may still fail.
+ */
+static bool copy_main_cf(struct buf *messages)
+{
+	char path[4096];
+	struct buf text;
+	int fd;
+	bool ok;
+
+	snprintf(path, sizeof path, "%s/main.cf", master.config_dir);
+	buf_init(&text, LINES_FILE_MAX);
+	ok = lines_read_file(path, &text) == 0;
+	fd = ok ? open("run/main.cf.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+	ok = fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len;
+	if (!ok)
+		buf_addf(messages, "error: copy of %s in %s/run: %s\n", path, conf->queue_directory, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	buf_free(&text);
+	return ok;
 }
 
 static bool program_is_there(const struct mastercf_service *s, struct buf *messages)
@@ -73,7 +99,8 @@ static bool open_sockets(struct plan *p, size_t i)
 /* conf is the new one already: mastercf_load and the sockets go by it. */
 static bool make_plan(struct plan *p)
 {
-	bool ok = mastercf_load(master.config_dir, &p->arena, &p->mastercf, p->messages) != CONF_ERROR;
+	bool ok = copy_main_cf(p->messages) &&
+		  mastercf_load(master.config_dir, &p->arena, &p->mastercf, p->messages) != CONF_ERROR;
 
 	if (!ok)
 		return false;
@@ -152,6 +179,8 @@ static void use_plan(struct plan *p, bool first)
 {
 	struct arena old = master.arena;
 
+	if (rename("run/main.cf.new", "run/main.cf") < 0)
+		log_error("%s/run/main.cf: %m", conf->queue_directory);
 	master.arena = p->arena;
 	master.generation++;
 	for (size_t i = 0; i < p->mastercf.count; i++)

@@ -182,10 +182,14 @@ static void replace_postfix_names(struct conf_raw *raw, struct buf *messages)
 		derive(raw, "setgid_group", "postdrop");
 }
 
+/* master gives its workers a copy of main.cf from elsewhere and says by -o where the directory really is. */
 static void derive_config_directory(struct conf_raw *raw)
 {
+	const struct conf_entry *e = raw_get(raw, SPAN("config_directory"));
 	char cwd[4096];
 
+	if (e->where && strncmp(e->where, "-o ", 3) == 0)
+		return;
 	if (raw->dir[0] == '/' || getcwd(cwd, sizeof cwd) == NULL)
 		derive(raw, "config_directory", raw->dir);
 	else

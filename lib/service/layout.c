@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* run/ holds what root's own children believe: nobody else may write there */
 enum owner { BY_ROOT, BY_ROOT_FOR_MAIL, BY_MAIL };
 
 static const struct place {
@@ -16,8 +17,8 @@ static const struct place {
 	enum owner owner;
 } places[] = {
 	{ "", 0755, BY_ROOT },      { "private", 0750, BY_ROOT_FOR_MAIL }, { "public", 0755, BY_ROOT },
-	{ "login", 0755, BY_ROOT }, { "pid", 0755, BY_ROOT },              { "mail", 0700, BY_MAIL },
-	{ "corrupt", 0700, BY_MAIL }, { NULL, 0700, BY_MAIL },
+	{ "login", 0755, BY_ROOT }, { "pid", 0755, BY_ROOT },              { "run", 0700, BY_ROOT },
+	{ "mail", 0700, BY_MAIL },  { "corrupt", 0700, BY_MAIL },          { NULL, 0700, BY_MAIL },
 };
 
 struct walk {

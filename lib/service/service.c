@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -121,18 +123,34 @@ static void check_descriptors(void)
 		worker.listeners[i] = SERVICE_FD_LISTEN + i;
 }
 
+/* Before the configuration is read: where the log goes shows in the descriptor that master gave; /dev/null means syslog. */
+static void open_early_log(const char *program)
+{
+	struct stat log, null;
+	char tag[128];
+
+	snprintf(tag, sizeof tag, "posthouse/%s", program);
+	if (fstat(SERVICE_FD_LOG, &log) < 0)
+		return;
+	if (stat("/dev/null", &null) == 0 && S_ISCHR(log.st_mode) && log.st_rdev == null.st_rdev)
+		log_open(tag, LOG_TO_SYSLOG, -1, LOG_MAIL);
+	else
+		log_open(tag, LOG_TO_FD, SERVICE_FD_LOG, 0);
+}
+
 static void load_configuration(void)
 {
 	struct buf messages;
 	struct conf *loaded;
-	struct span rest;
+	struct span rest, line;
 	enum conf_status status;
 
 	buf_init(&messages, 65536);
 	status = conf_load(args.config_dir, args.overrides, args.noverrides, &loaded, &messages);
 	if (status == CONF_ERROR) {
-		for (rest = buf_span(&messages); rest.len;)
-			log_warn(SPAN_FMT, SPAN_ARG(span_cut(&rest, '\n')));
+		rest = buf_span(&messages);
+		while (span_word(&rest, "\n", &line))
+			log_warn(SPAN_FMT, SPAN_ARG(line));
 		log_fatal("cannot use the configuration in %s", args.config_dir);
 	}
 	buf_free(&messages);
@@ -231,6 +249,7 @@ int service_main(int argc, char **argv, const struct service *s)
 	worker.service = s;
 	read_options(argc, argv, s);
 	check_descriptors();
+	open_early_log(s->program);
 	load_configuration();
 	logto_use(conf, s->program, SERVICE_FD_LOG);
 	prepare_process();

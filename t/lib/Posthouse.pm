@@ -171,7 +171,7 @@ sub processes {
 	my @found;
 	for my $dir (glob '/proc/[0-9]*') {
 		my @argv = split /\0/, slurp("$dir/cmdline");
-		next unless grep { $_ eq $self->{dir} } @argv;
+		next unless grep { $_ eq $self->{dir} || $_ eq "$self->{dir}/queue/run" } @argv;
 		next if slurp("$dir/stat") =~ /\) Z /;
 		push @found, [ (split m{/}, $dir)[-1], (split m{/}, $argv[0])[-1] ];
 	}

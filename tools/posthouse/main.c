@@ -10,11 +10,57 @@
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
+#include "lib/conf/lines.h"
+#include "lib/conf/raw.h"
 #include "lib/service/layout.h"
 
-enum { END_EXTRA_MS = 15000 };
+enum { END_EXTRA_MS = 15000, FALLBACK_STOP_MS = 60000 };
 
 const char *config_dir;
+
+/*
+ * A spoilt main.cf must not keep anybody from stopping what runs: then the few names that are needed to find it are taken
+ * from the file as they stand.
+ */
+static void load_what_can_be_read(void)
+{
+	static struct conf found;
+	struct conf_raw *raw = raw_new(config_dir);
+	struct buf text, messages;
+	const char *error;
+
+	buf_init(&text, LINES_FILE_MAX);
+	buf_init(&messages, LINES_FILE_MAX);
+	if (lines_read_file(raw->file, &text) < 0)
+		log_fatal("%s: %m", raw->file);
+	raw_parse_text(raw, buf_span(&text), &messages);
+	buf_reset(&messages);
+	raw_derive(raw, &messages);
+	found.raw = raw;
+	found.queue_directory = raw_value(raw, &raw->arena, SPAN("queue_directory"), &error, NULL);
+	found.data_directory = raw_value(raw, &raw->arena, SPAN("data_directory"), &error, NULL);
+	if (found.queue_directory == NULL || found.data_directory == NULL)
+		log_fatal("the configuration in %s cannot be used", config_dir);
+	found.stop_timeout_ms = FALLBACK_STOP_MS;
+	conf = &found;
+	buf_free(&text);
+	buf_free(&messages);
+}
+
+static void load(bool strict)
+{
+	struct buf messages;
+	struct conf *c;
+
+	buf_init(&messages, LINES_FILE_MAX);
+	if (strict)
+		conf_load_or_die(config_dir);
+	else if (conf_load(config_dir, NULL, 0, &c, &messages) != CONF_ERROR)
+		conf = c;
+	else
+		load_what_can_be_read();
+	buf_free(&messages);
+}
 
 /* Become master: nothing of this program is needed after that. */
 static int exec_master(bool daemon)
@@ -77,6 +123,7 @@ static int restart(const char *argument)
 {
 	if (argument)
 		return ask_master(CONTROL_RESTART, argument, NULL);
+	load(true); /* better not to stop what cannot be started again */
 	if (running_master() && end(CONTROL_STOP))
 		return 1;
 	return exec_master(true);
@@ -138,20 +185,21 @@ static int set_permissions(const char *argument)
 static const struct verb {
 	const char *name;
 	int (*run)(const char *argument);
+	bool starts; /* needs a main.cf without mistakes */
 	const char *help;
 } verbs[] = {
-	{ "start", start, "run the mail system; returns when it runs, or says why not" },
-	{ "start-fg", start_fg, "the same in the foreground, for containers and service managers" },
-	{ "stop", stop, "let sessions say goodbye, end everything; returns when all is gone" },
-	{ "abort", abort_all, "the same without waiting for sessions" },
-	{ "reload", reload, "read the configuration again; a bad one changes nothing" },
-	{ "restart", restart, "[SERVICE] new processes for one service, or stop and start" },
-	{ "status", status, "[-j] services, their workers, sessions and memory" },
-	{ "check", check, "look for mistakes in configuration and surroundings" },
-	{ "flush", flush, "try to deliver everything in the queue now" },
-	{ "logrotate", logrotate, "open the log file anew" },
-	{ "set-permissions", set_permissions, "make and mend the directories" },
-	{ "version", version, "name and version" },
+	{ "start", start, true, "run the mail system; returns when it runs, or says why not" },
+	{ "start-fg", start_fg, true, "the same in the foreground, for containers and service managers" },
+	{ "stop", stop, false, "let sessions say goodbye, end everything; returns when all is gone" },
+	{ "abort", abort_all, false, "the same without waiting for sessions" },
+	{ "reload", reload, false, "read the configuration again; a bad one changes nothing" },
+	{ "restart", restart, false, "[SERVICE] new processes for one service, or stop and start" },
+	{ "status", status, false, "[-j] services, their workers, sessions and memory" },
+	{ "check", check, false, "look for mistakes in configuration and surroundings" },
+	{ "flush", flush, true, "try to deliver everything in the queue now" },
+	{ "logrotate", logrotate, false, "open the log file anew" },
+	{ "set-permissions", set_permissions, true, "make and mend the directories" },
+	{ "version", version, true, "name and version" },
 };
 
 static int usage(void)
@@ -187,6 +235,6 @@ int main(int argc, char **argv)
 		return usage();
 	config_dir = conf_dir(dir);
 	if (verb->run != check) /* which reports what is wrong by itself */
-		conf_load_or_die(config_dir);
+		load(verb->starts);
 	return verb->run(argv[optind + 1]);
 }
