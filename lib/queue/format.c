@@ -223,3 +223,18 @@ size_t format_replay(struct span journal, struct queue_envelope *env)
 	}
 	return whole;
 }
+
+void format_each_record(struct span journal,
+			void (*each)(const struct queue_journal_entry *entry, int64_t at_us, void *arg), void *arg)
+{
+	struct unpack u = { journal, false };
+	struct record r;
+
+	while (u.rest.len && get_record(&u, &r)) {
+		struct queue_journal_entry e = { .type = r.type, .rcpt = r.rcpt, .reason = r.reason, .relay = r.relay };
+
+		if (r.dsn.len)
+			memcpy(e.dsn, r.dsn.ptr, r.dsn.len);
+		each(&e, r.at_us, arg);
+	}
+}

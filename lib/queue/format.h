@@ -36,6 +36,9 @@ void format_put_envelope(struct buf *b, const struct queue_envelope *env);
 bool format_get_envelope(struct span bytes, struct arena *a, struct queue_envelope *env_r);
 
 void format_put_record(struct buf *b, const struct queue_journal_entry *e, int64_t now_us);
+/* Call each for every whole record; strings stay in journal. */
+void format_each_record(struct span journal,
+			void (*each)(const struct queue_journal_entry *entry, int64_t at_us, void *arg), void *arg);
 /* Replay a journal onto env; strings stay in journal. Stops at a torn or damaged record and sets env->corrupt_journal.
  * Returns how many bytes of the journal are whole. */
 size_t format_replay(struct span journal, struct queue_envelope *env);

@@ -118,6 +118,9 @@ struct queue_message;
 
 /* Read envelope and journal; the content is read when asked for. env points into the message and lives until queue_close. */
 enum queue_status queue_open(const char *id, const struct queue_place *place, struct queue_message **m_r) __attribute__((warn_unused_result));
+/* The same from a file that is open already, wherever it lies (postcat FILE, corrupt/ID). fd is taken over. id: what the envelope
+ * must say. */
+enum queue_status queue_open_fd(int fd, const char *id, struct queue_message **m_r) __attribute__((warn_unused_result));
 const struct queue_envelope *queue_envelope(const struct queue_message *m);
 /* Content from offset on: as much as is at hand without copying (at least one byte; empty at the end). false: read error, errno. */
 bool queue_content(struct queue_message *m, uint64_t offset, struct span *chunk_r) __attribute__((warn_unused_result));
@@ -145,6 +148,9 @@ struct queue_journal_entry {
 	struct span reason;  /* cut at QUEUE_REASON_MAX */
 	struct span relay;
 };
+/* Call each(entry, at_us, arg) for every whole record of the journal, in order. */
+void queue_history(const struct queue_message *m,
+		   void (*each)(const struct queue_journal_entry *entry, int64_t at_us, void *arg), void *arg);
 /* Append entries in one write. durable: fdatasync before returning. 0, or -1 and errno (ENOENT: the message is gone). */
 int queue_journal(const char *id, const struct queue_place *place, const struct queue_journal_entry *entries, size_t n,
 		  bool durable) __attribute__((warn_unused_result));

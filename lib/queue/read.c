@@ -119,15 +119,20 @@ static enum queue_status read_rest(struct queue_message *m)
 
 enum queue_status queue_open(const char *id, const struct queue_place *place, struct queue_message **m_r)
 {
-	struct queue_message *m;
-	enum queue_status status;
 	int dir = place_dir(id);
 	int fd = dir < 0 ? -1 : openat(dir, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	(void)place;
 	if (fd < 0)
 		return errno == ENOENT ? QUEUE_GONE : QUEUE_ERROR;
-	m = mem_zalloc(sizeof *m);
+	return queue_open_fd(fd, id, m_r);
+}
+
+enum queue_status queue_open_fd(int fd, const char *id, struct queue_message **m_r)
+{
+	struct queue_message *m = mem_zalloc(sizeof *m);
+	enum queue_status status;
+
 	m->fd = fd;
 	status = read_start(m);
 	if (status == QUEUE_OK)
@@ -179,6 +184,14 @@ bool queue_content(struct queue_message *m, uint64_t offset, struct span *chunk_
 	}
 	*chunk_r = buf_span(&m->block);
 	return true;
+}
+
+void queue_history(const struct queue_message *m,
+		   void (*each)(const struct queue_journal_entry *entry, int64_t at_us, void *arg), void *arg)
+{
+	uint64_t end = content_at(m) + m->header.content_len;
+
+	format_each_record(m->journal.max ? buf_span(&m->journal) : span_skip(buf_span(&m->start), end), each, arg);
 }
 
 void queue_close(struct queue_message *m)
