@@ -19,18 +19,16 @@ static void prepare(void)
 	route_init();
 }
 
-/* One outcome for each recipient that the job named: OK done, TEMP to be done again. */
-static bool answer(int fd, struct arena *a, const struct job_message *m, bool done)
+/* One outcome for the message, with index 0: OK done, TEMP to be done again. */
+static bool answer(int fd, const struct job_message *m, bool done)
 {
-	struct job_result result = { .noutcomes = m->nrcpts };
+	struct job_outcome outcome = { 0, done ? VERDICT_OK : VERDICT_TEMP };
+	struct job_result result = { .outcomes = &outcome, .noutcomes = 1 };
 	struct buf frame;
 	bool ok;
 
 	memcpy(result.id, m->id, sizeof result.id);
 	result.reason = done ? SPAN_NONE : SPAN("a notice could not be written");
-	result.outcomes = arena_array(a, m->nrcpts, sizeof *result.outcomes);
-	for (size_t i = 0; i < m->nrcpts; i++)
-		result.outcomes[i] = (struct job_outcome){ m->rcpts[i].index, done ? VERDICT_OK : VERDICT_TEMP };
 	buf_init(&frame, FRAME_MAX);
 	ok = job_put_result(&frame, &result) &&
 	     frame_send(fd, buf_span(&frame), -1, clock_deadline(ANSWER_TIMEOUT_MS)) == IO_OK;
@@ -47,7 +45,7 @@ static bool run_job(int fd, struct span frame)
 	if (!ok)
 		log_warn("a job that makes no sense");
 	for (size_t i = 0; ok && i < job.nmessages; i++)
-		ok = answer(fd, &a, &job.messages[i], bounce_message(job.kind, &job.messages[i]));
+		ok = answer(fd, &job.messages[i], bounce_message(job.kind, &job.messages[i]));
 	arena_free(&a);
 	return ok;
 }

@@ -217,9 +217,6 @@ static bool tell_and_journal(struct selection *s, struct queue_message *m, enum 
 		return (s->ntold == 0 || tell_delay(m, s)) && journal_warned(jm);
 	if (kind == JOB_SUCCESS)
 		return s->ntold == 0 || tell_success(m, s);
-	if (kind == JOB_EXPIRE && s->nfailed > 0)
-		log_info("%s: from=<" SPAN_FMT ">, status=%s, returned to sender", env->id, SPAN_ARG(env->sender),
-			 env->expired ? "force-expired" : "expired");
 	if (s->ntold > 0)
 		ok = tell_failure(m, s, kind == JOB_EXPIRE);
 	return ok && (s->nfailed == 0 || journal_failed(s, jm, env));

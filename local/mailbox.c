@@ -2,11 +2,9 @@
 #include "local/local.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -39,13 +37,12 @@ static const char *parent_of(struct arena *a, const char *path)
 
 /*
  * The spool directory is usually root:mail 2775 or 1777. Where its group may write, that group is needed for the lock file
- * and to create the mailbox; where only root may, root creates the mailbox for the user.
+ * and to create the mailbox; where only root may, root creates the mailbox for the user. The effective group to write with.
  */
 static gid_t prepare_spool(struct arena *a, const struct action *act)
 {
 	const char *dir = parent_of(a, act->text);
 	struct stat st;
-	int fd;
 
 	if (!rights_privileged() || is_maildir(act->text) || act->kind != ACTION_MAILBOX || stat(dir, &st) < 0)
 		return act->rights.gid;
@@ -53,13 +50,9 @@ static gid_t prepare_spool(struct arena *a, const struct action *act)
 		return act->rights.gid;
 	if (st.st_mode & S_IWGRP)
 		return st.st_gid;
-	if (st.st_uid != act->rights.uid && strcmp(dir, conf->mail_spool_directory) == 0) {
-		fd = open(act->text, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (fd >= 0 && fchown(fd, act->rights.uid, act->rights.gid) < 0)
-			log_warn("%s: cannot give it to its owner: %m", act->text);
-		if (fd >= 0)
-			close(fd);
-	}
+	if (strcmp(dir, conf->mail_spool_directory) == 0 &&
+	    deliver_create_spool(act->text, act->rights.uid, act->rights.gid) < 0)
+		log_warn("%s: cannot make the mailbox: %m", act->text);
 	return act->rights.gid;
 }
 
