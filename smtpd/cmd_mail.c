@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* MAIL FROM and RSET, RFC 5321 4.1.1.2 and 4.1.1.5. */
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/conf/conf.h"
+#include "lib/route/route.h"
+#include "smtpd/session.h"
+
+void cmd_rset(struct smtpd_session *s, const struct smtp_cmd *cmd)
+{
+	(void)cmd;
+	transaction_reset(s);
+	reply(s, "250 2.0.0 Ok");
+}
+
+static bool size_is_fine(struct smtpd_session *s, const struct smtp_mail *mail)
+{
+	uint64_t size = mail->has_size ? mail->size : 0;
+
+	if (conf->message_size_limit > 0 && size > (uint64_t)conf->message_size_limit) {
+		log_reject(s, "MAIL", "552 5.3.4 Message size exceeds fixed limit", SPAN_NONE);
+		reply(s, "552 5.3.4 Message size exceeds fixed limit");
+		return false;
+	}
+	if (!space_left(size)) {
+		log_warn("not enough free space in mail queue: mail from %s is put off", s->client);
+		reply(s, "452 4.3.1 Insufficient system storage");
+		return false;
+	}
+	return true;
+}
+
+static uint32_t envelope_flags(const struct smtpd_session *s, const struct smtp_mail *mail)
+{
+	return (mail->body == SMTP_BODY_8BITMIME ? QUEUE_8BIT : 0u) | (mail->ret == SMTP_RET_FULL ? QUEUE_RET_FULL : 0u) |
+	       (mail->ret == SMTP_RET_HDRS ? QUEUE_RET_HDRS : 0u) | (s->is_unix ? QUEUE_LOCAL : 0u);
+}
+
+void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
+{
+	unsigned flags = conf->strict_rfc821_envelopes ? SMTP_PARSE_STRICT : 0;
+	struct transaction *t = &s->txn;
+	struct smtp_mail mail;
+	struct span detail;
+	enum smtp_cmd_err err;
+
+	if (conf->smtpd_helo_required && s->helo.len == 0) {
+		reply(s, "503 5.5.1 Error: send HELO/EHLO first");
+		return;
+	}
+	if (t->have_sender) {
+		reply(s, "503 5.5.1 Error: nested MAIL command");
+		return;
+	}
+	err = smtp_mail_parse(&t->arena, cmd->args, flags, &mail, &detail);
+	if (err != SMTP_CMD_OK) {
+		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, err, detail)));
+		return;
+	}
+	if (!size_is_fine(s, &mail))
+		return;
+	/* The parsed pieces may point into the command line: the transaction outlives it. */
+	t->sender_given = arena_span(&t->arena, addr_external(&s->cmd, mail.from));
+	if (!addr_is_null(mail.from))
+		t->env.sender = arena_span(&t->arena, route_rewrite(&s->cmd, addr_internal(&s->cmd, mail.from)));
+	t->env.envid = arena_span(&t->arena, mail.envid);
+	t->env.flags = envelope_flags(s, &mail);
+	t->env.arrival_us = clock_wall_us();
+	t->have_sender = true;
+	reply(s, "250 2.1.0 Ok");
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* smtpd: takes mail from the network and from sendmail(1) into the queue. See smtpd(8). */
+#include "lib/queue/job.h"
+#include "lib/route/route.h"
+#include "lib/service/service.h"
+#include "smtpd/access.h"
+#include "smtpd/session.h"
+
+static void after_jail(void)
+{
+	route_init();
+	access_init();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct service smtpd = {
+		.program = "smtpd",
+		.shape = SERVICE_THREADS,
+		.identity = SERVICE_AS_MAIL_OWNER,
+		.after_jail = after_jail,
+		.session = smtpd_session,
+		.at_exit = job_announce_end,
+	};
+
+	return service_main(argc, argv, &smtpd);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "smtpd/session.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/conf/conf.h"
+#include "lib/io/frame.h"
+#include "lib/route/route.h"
+
+enum command_flags {
+	LAST = 1, /* the client must wait for the reply: nothing may be pipelined behind it (RFC 2920 3.1) */
+	JUNK = 2, /* counts against smtpd_junk_command_limit */
+};
+
+static const struct command {
+	void (*handle)(struct smtpd_session *s, const struct smtp_cmd *cmd);
+	unsigned flags;
+} commands[SMTP_VERBS] = {
+	[SMTP_VERB_EHLO] = { cmd_ehlo, LAST | JUNK },
+	[SMTP_VERB_HELO] = { cmd_helo, LAST | JUNK },
+	[SMTP_VERB_MAIL] = { cmd_mail, 0 },
+	[SMTP_VERB_RCPT] = { cmd_rcpt, 0 },
+	[SMTP_VERB_DATA] = { cmd_data, LAST },
+	[SMTP_VERB_RSET] = { cmd_rset, JUNK },
+	[SMTP_VERB_NOOP] = { cmd_noop, JUNK | LAST },
+	[SMTP_VERB_VRFY] = { cmd_vrfy, JUNK | LAST },
+	[SMTP_VERB_EXPN] = { cmd_expn, JUNK | LAST },
+	[SMTP_VERB_HELP] = { cmd_help, JUNK | LAST },
+	[SMTP_VERB_QUIT] = { cmd_quit, 0 },
+};
+
+/* --- replies and the transaction ---------------------------------------------------------------------------------- */
+
+static void punish(struct smtpd_session *s)
+{
+	s->errors++;
+	if (s->errors > (unsigned)conf->smtpd_soft_error_limit && conf->smtpd_error_sleep_time_ms > 0) {
+		(void)!stream_flush(s->stream);
+		(void)!io_sleep_until(clock_deadline(conf->smtpd_error_sleep_time_ms));
+	}
+}
+
+void reply(struct smtpd_session *s, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text - 2, fmt, ap);
+	va_end(ap);
+	if (text[0] == '4' || text[0] == '5')
+		punish(s);
+	stream_printf(s->stream, "%s\r\n", text);
+}
+
+void transaction_reset(struct smtpd_session *s)
+{
+	struct arena kept = s->txn.arena;
+
+	htab_free(&s->txn.seen);
+	arena_reset(&kept);
+	s->txn = (struct transaction){ .arena = kept };
+}
+
+void log_reject(const struct smtpd_session *s, const char *stage, const char *text, struct span rcpt)
+{
+	const struct transaction *t = &s->txn;
+	const char *id = t->env.id[0] ? t->env.id : "NOQUEUE";
+	const char *proto = s->esmtp ? "ESMTP" : "SMTP";
+
+	if (!t->have_sender)
+		log_info("%s: reject: %s from %s: %s; proto=%s helo=<" SPAN_FMT ">", id, stage, s->client, text, proto,
+			 SPAN_ARG(s->helo));
+	else if (rcpt.len == 0)
+		log_info("%s: reject: %s from %s: %s; from=<" SPAN_FMT "> proto=%s helo=<" SPAN_FMT ">", id, stage, s->client, text,
+			 SPAN_ARG(t->sender_given), proto, SPAN_ARG(s->helo));
+	else
+		log_info("%s: reject: %s from %s: %s; from=<" SPAN_FMT "> to=<" SPAN_FMT "> proto=%s helo=<" SPAN_FMT ">", id, stage,
+			 s->client, text, SPAN_ARG(t->sender_given), SPAN_ARG(rcpt), proto, SPAN_ARG(s->helo));
+}
+
+/* --- the end of a session ----------------------------------------------------------------------------------------- */
+
+/* " ehlo=1 mail=1 rcpt=0/1 commands=2/3" */
+static void log_disconnect(const struct smtpd_session *s)
+{
+	unsigned all = 0, ok = 0;
+	char text[512];
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (int v = 0; v < SMTP_VERBS; v++) {
+		char name[16];
+		size_t n = 0;
+
+		if (s->count_all[v] == 0)
+			continue;
+		for (const char *p = smtp_verb_str((enum smtp_verb)v); *p && n < sizeof name - 1; p++)
+			name[n++] = ascii_lower(*p);
+		name[n] = '\0';
+		all += s->count_all[v];
+		ok += s->count_ok[v];
+		len += (size_t)snprintf(text + len, sizeof text - len, s->count_ok[v] == s->count_all[v] ? " %s=%u" : " %s=%u/%u",
+					name, s->count_ok[v], s->count_all[v]);
+	}
+	log_info(ok == all ? "disconnect from %s%s commands=%u" : "disconnect from %s%s commands=%u/%u", s->client, text, ok, all);
+}
+
+static const char *after(const struct smtpd_session *s)
+{
+	if (s->last_verb == SMTP_VERB_UNKNOWN)
+		return s->count_all[SMTP_VERB_UNKNOWN] ? "UNKNOWN" : "CONNECT";
+	return smtp_verb_str(s->last_verb);
+}
+
+static void log_lost(struct smtpd_session *s, enum io_status why)
+{
+	switch (why) {
+	case IO_TIMEOUT:
+		reply(s, "421 4.4.2 %s Error: timeout exceeded", conf->myhostname);
+		log_info("timeout after %s from %s", after(s), s->client);
+		break;
+	case IO_STOPPING:
+		reply(s, "421 4.3.2 %s Service is going down, try again", conf->myhostname);
+		break;
+	default:
+		log_info("lost connection after %s from %s", after(s), s->client);
+	}
+}
+
+/* --- the dialogue ------------------------------------------------------------------------------------------------- */
+
+/* A client that talks before its turn does not read replies, so it is not a mail server (hazards: pipelining abuse). */
+static void refuse_pipelining(struct smtpd_session *s, const char *stage)
+{
+	struct span data = span_head(stream_buffered(s->stream), 100);
+
+	log_info("improper command pipelining after %s from %s: " SPAN_FMT, stage, s->client, SPAN_ARG(data));
+	reply(s, "554 5.5.0 Error: SMTP protocol synchronization");
+	s->quit = true;
+}
+
+static bool talks_too_early(struct smtpd_session *s, unsigned flags)
+{
+	if (!conf->smtpd_forbid_unauth_pipelining || s->is_unix)
+		return false;
+	return (flags & LAST || !s->esmtp) && stream_has_input(s->stream);
+}
+
+static void handle(struct smtpd_session *s, const struct smtp_cmd *cmd)
+{
+	const struct command *c = &commands[cmd->verb];
+	unsigned errors = s->errors;
+
+	s->last_verb = cmd->verb;
+	s->count_all[cmd->verb]++;
+	/* QUIT and DATA content may follow at once; whatever else waits behind a command that ends a group must not be there. */
+	if (c->handle && talks_too_early(s, c->flags) && cmd->verb != SMTP_VERB_QUIT) {
+		refuse_pipelining(s, smtp_verb_str(cmd->verb));
+		return;
+	}
+	if (c->flags & JUNK && ++s->junk > (unsigned)conf->smtpd_junk_command_limit)
+		punish(s);
+	if (c->handle)
+		c->handle(s, cmd);
+	else if (cmd->verb == SMTP_VERB_UNKNOWN)
+		reply(s, "500 5.5.2 Error: command not recognized");
+	else
+		reply(s, "502 5.5.1 Error: command not implemented");
+	if (s->errors == errors)
+		s->count_ok[cmd->verb]++;
+}
+
+static void one_command(struct smtpd_session *s)
+{
+	struct span line;
+	struct smtp_cmd cmd;
+	enum io_status status = stream_line(s->stream, (size_t)conf->line_length_limit, &line, NULL);
+
+	if (status == IO_TOO_LONG) {
+		s->count_all[SMTP_VERB_UNKNOWN]++;
+		reply(s, "500 5.5.2 Error: line too long");
+	} else if (status != IO_OK) {
+		log_lost(s, status);
+		s->quit = true;
+		return;
+	} else {
+		/* Replies may need the input buffer again (errors sleep, DATA reads): keep the line. */
+		line = arena_span(&s->cmd, line);
+		if (smtp_cmd_parse(line, &cmd) != SMTP_CMD_OK) {
+			s->count_all[SMTP_VERB_UNKNOWN]++;
+			reply(s, "500 5.5.2 Error: bad syntax");
+		} else {
+			handle(s, &cmd);
+		}
+	}
+	if (s->errors > (unsigned)conf->smtpd_hard_error_limit && !s->quit) {
+		reply(s, "421 4.7.0 %s Error: too many errors", conf->myhostname);
+		log_info("too many errors after %s from %s", after(s), s->client);
+		s->quit = true;
+	}
+	arena_reset(&s->cmd);
+}
+
+static bool spoke_before_banner(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return conf->smtpd_forbid_unauth_pipelining && poll(&p, 1, 0) > 0 && p.revents & POLLIN;
+}
+
+static void identify(struct smtpd_session *s, const struct service_session *ss)
+{
+	s->is_unix = ss->peer.family == AF_UNIX || ss->peer.family == 0;
+	if (s->is_unix) {
+		if (frame_peer(ss->fd, &s->unix_uid, NULL, NULL) < 0)
+			s->unix_uid = (uid_t)-1;
+		s->client_name = SPAN("localhost");
+		s->client = arena_printf(&s->arena, "localhost[userid %u]", (unsigned)s->unix_uid);
+		s->trusted = true;
+		return;
+	}
+	netaddr_text(&s->peer, s->peer_text);
+	s->client_name = client_name(s);
+	s->client = arena_printf(&s->arena, SPAN_FMT "[%s]", SPAN_ARG(s->client_name), s->peer_text);
+	s->trusted = route_in_mynetworks(&s->peer) == MAP_OK;
+}
+
+static void dialogue(struct smtpd_session *s)
+{
+	if (!s->is_unix)
+		log_info("connect from %s", s->client);
+	if (!s->is_unix && spoke_before_banner(stream_fd(s->stream))) {
+		if (stream_fill(s->stream) == IO_OK) {
+			refuse_pipelining(s, "CONNECT");
+		} else {
+			log_lost(s, IO_EOF);
+			s->quit = true;
+		}
+	} else {
+		stream_printf(s->stream, "220 %s\r\n", conf->smtpd_banner);
+	}
+	while (!s->quit && stream_status(s->stream) == IO_OK)
+		one_command(s);
+	(void)!stream_flush(s->stream);
+	if (!s->is_unix)
+		log_disconnect(s);
+}
+
+void smtpd_session(const struct service_session *ss)
+{
+	struct smtpd_session s = { .peer = ss->peer, .local = ss->local };
+
+	s.stream = stream_open(ss->fd);
+	stream_set_timeout(s.stream, conf->smtpd_timeout_ms);
+	identify(&s, ss);
+	dialogue(&s);
+	transaction_reset(&s);
+	arena_free(&s.txn.arena);
+	arena_free(&s.cmd);
+	arena_free(&s.arena);
+	stream_close(s.stream);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One SMTP session and its transaction. A session is a thread of smtpd; everything here belongs to that thread.
+ *
+ *	state         allowed commands that move on
+ *	connected     EHLO, HELO                                  -> greeted
+ *	greeted       MAIL                                        -> mail
+ *	mail          RCPT (accepted)                             -> rcpt
+ *	rcpt          RCPT, DATA                                  -> greeted after DATA, whatever became of the message
+ *
+ * MAIL is also allowed in `connected' unless smtpd_helo_required. RSET, EHLO and HELO lead back to greeted from anywhere: the
+ * one way out of a transaction is transaction_reset().
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/htab.h"
+#include "lib/io/stream.h"
+#include "lib/proto/smtp_cmd.h"
+#include "lib/queue/queue.h"
+#include "lib/service/service.h"
+
+/* What is kept of one message between MAIL and the end of DATA. */
+struct transaction {
+	struct arena arena;            /* everything below lives here */
+	bool have_sender;
+	struct queue_envelope env;     /* id set with the first accepted recipient */
+	struct span sender_given;      /* as in MAIL FROM, external form, for log lines */
+	size_t rcpt_capacity;
+	size_t accepted;               /* RCPT commands answered 250 */
+	struct htab seen;              /* recipients already in the envelope */
+};
+
+struct smtpd_session {
+	struct stream *stream;
+	struct netaddr peer, local;
+	char peer_text[NETADDR_TEXT_MAX];
+	bool is_unix;                  /* sendmail(1) on the UNIX socket */
+	uid_t unix_uid;
+	struct arena arena;            /* of the session */
+	struct arena cmd;              /* of one command, reset after its reply */
+	const char *client;            /* "name[1.2.3.4]" */
+	struct span client_name;       /* "name" or "unknown" */
+	struct span helo;              /* argument of the last HELO or EHLO, empty before */
+	bool esmtp;
+	bool trusted;                  /* inside mynetworks, or local */
+	bool quit;                     /* close after the replies that are gathered */
+	unsigned errors, junk;         /* since the last delivered message */
+	enum smtp_verb last_verb;
+	unsigned count_ok[SMTP_VERBS], count_all[SMTP_VERBS]; /* for the disconnect line */
+	struct transaction txn;
+};
+
+/* The whole life of a session: banner, commands, goodbye. Closes the descriptor. */
+void smtpd_session(const struct service_session *ss);
+
+/* A reply, without CRLF; counts as an error of the client when its code is 4xx or 5xx. */
+void reply(struct smtpd_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void transaction_reset(struct smtpd_session *s);
+
+/* Command handlers (cmd_*.c): args as parsed, replies given, s->quit set to end the session. */
+void cmd_ehlo(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_helo(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_rcpt(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_data(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_rset(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_noop(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_vrfy(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_expn(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_help(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_quit(struct smtpd_session *s, const struct smtp_cmd *cmd);
+
+/* Log a refusal in Postfix's shape: "QID: reject: RCPT from name[ip]: TEXT; from=<> to=<> proto= helo=<>". */
+void log_reject(const struct smtpd_session *s, const char *stage, const char *text, struct span rcpt);
+
+/* The name of the client, from a cache that all sessions share (client_name.c). In s->arena. */
+struct span client_name(struct smtpd_session *s);
+
+/* Received: field of this transaction, LF line ends (received.c). */
+struct span received_header(struct smtpd_session *s);
+
+/* Is there room for another message? Checked at most once a second per process (space.c). */
+bool space_left(uint64_t message_bytes);
