@@ -40,6 +40,11 @@ enum job_kind {
 	JOB_WARN,           /* bounce: tell the sender of the delay of PENDING recipients, journal DELAY_WARNED */
 	JOB_SUCCESS,        /* bounce: rcpts of the job were delivered and asked for NOTIFY=SUCCESS */
 };
+/*
+ * The jobs of bounce hold one message. Those of BOUNCE, EXPIRE and WARN name no recipients: bounce takes them from the message's
+ * journal. The RESULT of a bounce job has exactly one outcome, with index 0: OK, or TEMP when the notice could not be queued.
+ * A worker that finds its message gone (QUEUE_GONE) answers OK for all recipients and logs nothing.
+ */
 
 struct job_message {
 	char id[QUEUE_ID_MAX];

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the tools ask for. A listing is written by a forked child from its own copy of our memory: nobody waits for it. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/io/frame.h"
+#include "qmgr/qmgr.h"
+
+enum { ANSWER_MS = 60 * 1000, LIST_FRAME_BYTES = 32 * 1024 };
+
+static void answer(int fd, const char *text)
+{
+	struct buf b;
+
+	buf_init(&b, FRAME_MAX);
+	if (job_put_answer(&b, true, span_cstr(text)))
+		(void)!frame_send(fd, buf_span(&b), -1, 0); /* a tool that does not read gets no answer */
+	buf_free(&b);
+}
+
+/* --- flush -------------------------------------------------------------------------------------------------------- */
+
+static void flush_one(struct span id, void *message, void *arg)
+{
+	(void)id;
+	(void)arg;
+	message_wake_now(message, true);
+}
+
+struct site {
+	struct span name;
+	bool found;
+};
+
+static void flush_site_in(struct span key, void *dest, void *arg)
+{
+	struct site *site = arg;
+	struct dest *d = dest;
+	ptrdiff_t at = span_rchr(key, '@');
+
+	if (!span_ieq(d->nexthop, site->name) && !(at >= 0 && span_ieq(span_skip(key, (size_t)at + 1), site->name)))
+		return;
+	site->found = true;
+	dest_probe_now(d);
+	dest_release_waiters(d);
+}
+
+static void flush_site(struct span name, void *transport, void *arg)
+{
+	struct transport *t = transport;
+
+	(void)name;
+	htab_each(&t->dests, flush_site_in, arg);
+}
+
+/* --- listing ------------------------------------------------------------------------------------------------------ */
+
+struct listing {
+	const struct message **messages;
+	size_t n;
+	int fd;
+	struct buf entries, frame;
+};
+
+static void collect(struct span id, void *message, void *arg)
+{
+	struct listing *l = arg;
+
+	(void)id;
+	l->messages[l->n++] = message;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return strcmp((*(const struct message *const *)a)->id, (*(const struct message *const *)b)->id);
+}
+
+static void send_entries(struct listing *l, bool done)
+{
+	if (!job_put_answer(&l->frame, done, buf_span(&l->entries)) ||
+	    frame_send(l->fd, buf_span(&l->frame), -1, clock_deadline(ANSWER_MS)) != IO_OK)
+		_exit(1);
+	buf_reset(&l->entries);
+}
+
+/* One that does not fit a frame (thousands of recipients) is listed with as many of them as fit. */
+static void list_message(struct listing *l, const struct message *m)
+{
+	static const enum job_list_state states[] = {
+		[MESSAGE_ASLEEP] = JOB_LIST_DEFERRED, [MESSAGE_HELD] = JOB_LIST_HOLD, [MESSAGE_AWAKE] = JOB_LIST_ACTIVE,
+	};
+	enum job_list_state state = m->fresh && m->state == MESSAGE_ASLEEP ? JOB_LIST_INCOMING : states[m->state];
+	struct queue_message *file;
+	struct queue_envelope env;
+	size_t before = l->entries.len;
+
+	if (queue_open(m->id, &m->place, &file) != QUEUE_OK)
+		return; /* delivered meanwhile */
+	env = *queue_envelope(file);
+	job_put_list_entry(&l->entries, state, &env);
+	while (l->entries.overflow && env.nrcpts > 1) {
+		l->entries.overflow = false;
+		buf_truncate(&l->entries, before);
+		if (before > 0)
+			send_entries(l, false); /* again, alone in its frame */
+		else
+			env.nrcpts /= 2;
+		before = 0;
+		job_put_list_entry(&l->entries, state, &env);
+	}
+	queue_close(file);
+	if (l->entries.len > LIST_FRAME_BYTES)
+		send_entries(l, false);
+}
+
+static void list(int fd)
+{
+	struct listing l = { .fd = fd };
+
+	l.messages = mem_realloc_array(NULL, message_count() + 1, sizeof *l.messages);
+	message_each(collect, &l);
+	qsort(l.messages, l.n, sizeof *l.messages, by_id);
+	buf_init(&l.entries, FRAME_MAX - 64);
+	buf_init(&l.frame, FRAME_MAX);
+	for (size_t i = 0; i < l.n; i++)
+		list_message(&l, l.messages[i]);
+	send_entries(&l, true);
+	_exit(0);
+}
+
+static void start_list(int fd)
+{
+	switch (fork()) {
+	case -1:
+		log_warn("cannot fork to list the queue: %m");
+		answer(fd, "");
+		break;
+	case 0:
+		list(fd);
+		break;
+	default:
+		break; /* reaped by the loop's SIGCHLD handler */
+	}
+}
+
+/* --- status ------------------------------------------------------------------------------------------------------- */
+
+static void status_dest(struct span key, void *dest, void *arg)
+{
+	const struct dest *d = dest;
+	size_t waiting = 0;
+
+	if (d->state != DEST_DOWN)
+		return;
+	list_for_each(n, &d->waiters)
+		waiting++;
+	buf_addf(arg, "down " SPAN_FMT " waiting %zu probes %u (%s)\n", SPAN_ARG(key), waiting, d->probes, d->reason);
+}
+
+static void status_transport(struct span name, void *transport, void *arg)
+{
+	struct transport *t = transport;
+
+	buf_addf(arg, "transport " SPAN_FMT " agents %u destinations %zu%s\n", SPAN_ARG(name), t->agents, t->dests.count,
+		 t->down ? " unavailable" : "");
+	htab_each(&t->dests, status_dest, arg);
+}
+
+static void status(int fd)
+{
+	struct buf text;
+
+	buf_init(&text, FRAME_MAX / 2);
+	buf_addf(&text, "messages %zu active %zu\n", message_count(), message_awake_count());
+	transport_each(status_transport, &text);
+	answer(fd, buf_cstr(&text));
+	buf_free(&text);
+}
+
+/* --- requests ----------------------------------------------------------------------------------------------------- */
+
+static void changed(struct span id)
+{
+	struct message *m = message_find(id);
+
+	if (m)
+		message_changed(m);
+	else
+		scan_start(0);
+}
+
+void control_request(int fd, const struct job_control *c, bool privileged)
+{
+	struct site site = { c->argument, false };
+	struct message *m;
+
+	switch (c->verb) {
+	case JOB_VERB_FLUSH:
+		message_each(flush_one, NULL);
+		answer(fd, "ok");
+		break;
+	case JOB_VERB_FLUSH_ID:
+		m = message_find(c->argument);
+		if (m)
+			message_wake_now(m, true);
+		answer(fd, m ? "ok" : "no such message");
+		break;
+	case JOB_VERB_FLUSH_SITE:
+		transport_each(flush_site, &site);
+		answer(fd, site.found ? "ok" : "nothing is queued for this site");
+		break;
+	case JOB_VERB_LIST:
+		start_list(fd);
+		break;
+	case JOB_VERB_CHANGED:
+		if (privileged)
+			changed(c->argument);
+		answer(fd, privileged ? "ok" : "not permitted");
+		break;
+	case JOB_VERB_STATUS:
+		status(fd);
+		break;
+	default:
+		answer(fd, "unknown request");
+	}
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Destinations. While a site is down its tasks go back to sleep at once and wait for it together, and one cheap probe is
+ * made at a time, first after site_probe_time, then at doubling pauses up to maximal_site_probe_time. The first success wakes
+ * all that wait.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/conf/conf.h"
+#include "qmgr/qmgr.h"
+
+enum { FORGET_MS = 60 * 1000 };
+
+static void probe_timer(struct loop_timer *timer);
+
+struct dest *dest_get(struct transport *t, struct span key, struct span nexthop)
+{
+	struct dest *d = htab_get(&t->dests, key);
+
+	if (d)
+		return d;
+	d = mem_zalloc(sizeof *d);
+	d->transport = t;
+	d->key = span_of(mem_strndup(key.ptr, key.len), key.len);
+	d->nexthop = span_of(mem_strndup(nexthop.ptr, nexthop.len), nexthop.len);
+	d->window = t->initial;
+	d->probe.fire = probe_timer;
+	list_init(&d->tasks);
+	list_init(&d->waiters);
+	htab_put(&t->dests, d->key, d);
+	return d;
+}
+
+static void forget(struct dest *d)
+{
+	htab_del(&d->transport->dests, d->key);
+	free((char *)(uintptr_t)d->key.ptr);
+	free((char *)(uintptr_t)d->nexthop.ptr);
+	free(d);
+}
+
+static bool unused(const struct dest *d)
+{
+	return d->state == DEST_UP && d->ntasks == 0 && d->busy == 0 && list_empty(&d->waiters);
+}
+
+/* --- handing out -------------------------------------------------------------------------------------------------- */
+
+static bool wants_agent(const struct dest *d)
+{
+	if (d->state != DEST_UP || d->ntasks == 0 || d->busy >= d->window)
+		return false;
+	/* What fits into the next job of an agent that is at work is not worth a second one: same lock, same mailbox. */
+	return d->busy == 0 || d->transport->batch <= 1 || d->ntasks > d->transport->batch;
+}
+
+void dest_update_ready(struct dest *d)
+{
+	if (wants_agent(d)) {
+		loop_timer_del(qmgr_loop, &d->probe);
+		if (!list_linked(&d->in_ready))
+			list_append(&d->transport->ready, &d->in_ready);
+	} else {
+		list_remove(&d->in_ready);
+		if (unused(d) && d->probe.index == 0)
+			loop_timer_set(qmgr_loop, &d->probe, clock_deadline(FORGET_MS));
+	}
+}
+
+void dest_add_task(struct dest *d, struct task *t)
+{
+	t->dest = d;
+	list_append(&d->tasks, &t->in_dest);
+	d->ntasks++;
+	dest_update_ready(d);
+}
+
+struct task *dest_take_task(struct dest *d)
+{
+	struct list_node *n = list_first(&d->tasks);
+
+	if (n == NULL)
+		return NULL;
+	list_remove(n);
+	d->ntasks--;
+	return list_entry(n, struct task, in_dest);
+}
+
+void dest_give_back_task(struct dest *d, struct task *t, bool first)
+{
+	if (first)
+		list_prepend(&d->tasks, &t->in_dest);
+	else
+		list_append(&d->tasks, &t->in_dest);
+	d->ntasks++;
+}
+
+/* --- up and down -------------------------------------------------------------------------------------------------- */
+
+void dest_succeeded(struct dest *d)
+{
+	if (d->window < d->transport->dest_limit)
+		d->window++;
+}
+
+static int64_t probe_pause_ms(const struct dest *d)
+{
+	int64_t pause = conf->site_probe_time_ms;
+
+	for (unsigned i = 0; i < d->probes && pause < conf->maximal_site_probe_time_ms; i++)
+		pause *= 2;
+	if (pause > conf->maximal_site_probe_time_ms)
+		pause = conf->maximal_site_probe_time_ms;
+	return pause - pause / 8 + random() % (pause / 4 + 1);
+}
+
+void dest_suspend_tasks(struct dest *d)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&d->tasks)) != NULL) {
+		struct task *t = list_entry(n, struct task, in_dest);
+		struct arena *a = &t->message->awake->arena;
+		struct verdict v = verdict_make(a, "4.4.1", "delivery temporarily suspended: %s", d->reason);
+
+		list_remove(n);
+		d->ntasks--;
+		if (t->kind != JOB_DELIVER)
+			message_notice_failed(t->message);
+		for (; t->next < t->nrcpts; t->next++)
+			if (t->kind == JOB_DELIVER)
+				message_verdict(t->message, t->rcpts[t->next], v);
+		dest_wait(d, t->message);
+		if (t->in_flight == 0)
+			message_task_done(t);
+	}
+	dest_update_ready(d);
+}
+
+void dest_failed(struct dest *d, struct span reason)
+{
+	snprintf(d->reason, sizeof d->reason, SPAN_FMT, SPAN_ARG(reason));
+	if (d->state == DEST_UP) {
+		d->state = DEST_DOWN;
+		d->probes = 0;
+		loop_timer_set(qmgr_loop, &d->probe, clock_deadline(probe_pause_ms(d)));
+	}
+	d->window = d->transport->initial;
+	dest_suspend_tasks(d);
+}
+
+void dest_wait(struct dest *d, struct message *m)
+{
+	struct wait *w;
+
+	list_for_each(n, &m->waits)
+		if (list_entry(n, struct wait, in_message)->dest == d)
+			return;
+	w = mem_zalloc(sizeof *w);
+	w->message = m;
+	w->dest = d;
+	list_append(&m->waits, &w->in_message);
+	list_append(&d->waiters, &w->in_dest);
+}
+
+void dest_release_waiters(struct dest *d)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&d->waiters)) != NULL) {
+		struct wait *w = list_entry(n, struct wait, in_dest);
+		struct message *m = w->message;
+
+		list_remove(&w->in_dest);
+		list_remove(&w->in_message);
+		free(w);
+		m->released = true;
+		message_wake_now(m, false);
+	}
+}
+
+static void recover(struct dest *d)
+{
+	log_info("destination " SPAN_FMT " is back: its mail is released", SPAN_ARG(d->key));
+	d->state = DEST_UP;
+	d->probes = 0;
+	d->recovered_us = clock_wall_us();
+	loop_timer_del(qmgr_loop, &d->probe);
+	dest_release_waiters(d);
+	dest_update_ready(d);
+}
+
+void dest_probe_result(struct dest *d, bool down, struct span reason)
+{
+	d->probing = false;
+	if (d->state == DEST_UP)
+		return;
+	if (!down) {
+		recover(d);
+		return;
+	}
+	if (reason.len)
+		snprintf(d->reason, sizeof d->reason, SPAN_FMT, SPAN_ARG(reason));
+	d->probes++;
+	if (list_empty(&d->waiters)) { /* nobody waits any more (deleted, expired): do not bother the site */
+		d->state = DEST_UP;
+		dest_update_ready(d);
+		return;
+	}
+	loop_timer_set(qmgr_loop, &d->probe, clock_deadline(probe_pause_ms(d)));
+}
+
+void dest_probe_now(struct dest *d)
+{
+	if (d->state == DEST_DOWN && !d->probing) {
+		loop_timer_del(qmgr_loop, &d->probe);
+		d->probing = true;
+		transport_probe(d->transport, d);
+	}
+}
+
+static void probe_timer(struct loop_timer *timer)
+{
+	struct dest *d = list_entry(timer, struct dest, probe);
+
+	if (d->state == DEST_DOWN)
+		dest_probe_now(d);
+	else if (unused(d))
+		forget(d);
+}

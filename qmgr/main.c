@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* qmgr: decides which message goes where and when, and hands it to a delivery agent. See qmgr(8). */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/route/route.h"
+#include "lib/service/service.h"
+#include "qmgr/qmgr.h"
+
+struct loop *qmgr_loop;
+
+static struct loop_source orders;
+static struct loop_timer again;
+
+static void order_ready(struct loop_source *src, uint32_t events)
+{
+	(void)src;
+	(void)events;
+	switch (service_read_order()) {
+	case SERVICE_ORDER_DRAIN: /* a new qmgr takes over: what is on disk is all it needs */
+	case SERVICE_ORDER_STOP:
+		loop_stop(qmgr_loop);
+		break;
+	case SERVICE_ORDER_WAKEUP:
+	case SERVICE_ORDER_NONE:
+		break;
+	}
+}
+
+static void child_ended(int signo, void *arg)
+{
+	(void)signo;
+	(void)arg;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static void nothing(struct loop_timer *t)
+{
+	(void)t;
+}
+
+/* After each round of events: take up what is ready, read on in a scan, and hand out all that came together. */
+static void between_rounds(void *arg)
+{
+	bool more = scan_step();
+
+	(void)arg;
+	more |= message_pump();
+	transport_run_all();
+	if (more)
+		loop_timer_set(qmgr_loop, &again, clock_mono_ms());
+}
+
+static void run(const int *listeners, int nlisteners)
+{
+	if (nlisteners < 1)
+		log_fatal("no socket to listen on: this program is run by master");
+	qmgr_loop = loop_new();
+	loop_signal(qmgr_loop, SIGCHLD, child_ended, NULL);
+	again.fire = nothing;
+	orders.fd = service_order_fd();
+	orders.ready = order_ready;
+	loop_add(qmgr_loop, &orders, EPOLLIN);
+	intake_listen(listeners[0]);
+	scan_start(0);
+	loop_set_idle(qmgr_loop, between_rounds, NULL);
+	loop_run(qmgr_loop);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct service qmgr = {
+		.program = "qmgr",
+		.shape = SERVICE_RUN,
+		.identity = SERVICE_AS_MAIL_OWNER,
+		.after_jail = route_init,
+		.run = run,
+	};
+
+	return service_main(argc, argv, &qmgr);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of a message. Awake, its recipients are sorted into tasks; when the last task is done a round is over: notices that
+ * are owed are written (as tasks of their own), and then the message is removed or goes to sleep until its next attempt.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/conf/conf.h"
+#include "lib/queue/outcome.h"
+#include "qmgr/qmgr.h"
+#include "qmgr/sort.h"
+
+enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, PUMP_LOADS = 200 };
+
+static struct htab messages;
+static struct list ready = LIST_INIT(ready);
+static size_t awake_count;
+/* Ids of messages removed lately: the announcement of one that the scan found first may still be on its way. */
+static char gone[GONE_SLOTS][QUEUE_ID_MAX];
+
+static void timer_fired(struct loop_timer *timer);
+static void wake(struct message *m);
+static void end_round(struct message *m);
+
+struct message *message_find(struct span id)
+{
+	return htab_get(&messages, id);
+}
+
+size_t message_count(void)
+{
+	return messages.count;
+}
+
+size_t message_awake_count(void)
+{
+	return awake_count;
+}
+
+void message_each(void (*each)(struct span id, void *message, void *arg), void *arg)
+{
+	htab_each(&messages, each, arg);
+}
+
+/* --- coming and going --------------------------------------------------------------------------------------------- */
+
+static char *gone_slot(const char *id)
+{
+	return gone[hash_bytes(span_cstr(id)) % GONE_SLOTS];
+}
+
+static void drop_waits(struct message *m)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&m->waits)) != NULL) {
+		struct wait *w = list_entry(n, struct wait, in_message);
+
+		list_remove(&w->in_message);
+		list_remove(&w->in_dest);
+		free(w);
+	}
+}
+
+static void drop_awake(struct message *m)
+{
+	if (m->awake == NULL)
+		return;
+	arena_free(&m->awake->arena);
+	free(m->awake);
+	m->awake = NULL;
+	awake_count--;
+}
+
+static void forget(struct message *m)
+{
+	memcpy(gone_slot(m->id), m->id, QUEUE_ID_MAX);
+	htab_del(&messages, span_cstr(m->id));
+	loop_timer_del(qmgr_loop, &m->timer);
+	list_remove(&m->in_ready);
+	drop_waits(m);
+	drop_awake(m);
+	free(m);
+}
+
+static void remove_done(struct message *m)
+{
+	if (queue_remove(m->id, &m->place) < 0) {
+		/* It stays, and would be delivered again: try again before anything else does. */
+		log_error("%s: cannot remove the delivered message: %m", m->id);
+		drop_awake(m);
+		m->state = MESSAGE_ASLEEP;
+		loop_timer_set(qmgr_loop, &m->timer, clock_deadline(conf->minimal_backoff_time_ms));
+		return;
+	}
+	log_info("%s: removed", m->id);
+	forget(m);
+}
+
+struct message *message_add(const char *id, const struct queue_place *place, const struct queue_envelope *env)
+{
+	struct message *m;
+
+	if (htab_get(&messages, span_cstr(id)) || strcmp(gone_slot(id), id) == 0)
+		return NULL;
+	m = mem_zalloc(sizeof *m);
+	memcpy(m->id, id, QUEUE_ID_MAX);
+	m->place = *place;
+	m->timer.fire = timer_fired;
+	m->fresh = env != NULL;
+	list_init(&m->waits);
+	htab_put(&messages, span_cstr(m->id), m);
+	if (env && awake_count < (size_t)conf->qmgr_message_active_limit) {
+		m->awake = mem_zalloc(sizeof *m->awake);
+		awake_count++;
+		sort_copy_envelope(&m->awake->arena, env, &m->awake->env);
+		wake(m); /* new mail does not stand in line behind what sleeps */
+		return htab_get(&messages, span_cstr(id));
+	}
+	message_wake_now(m, false);
+	return m;
+}
+
+/* --- awake -------------------------------------------------------------------------------------------------------- */
+
+/* Read it from disk. False: it is gone, damaged (moved aside) or cannot be read now; m is no more, or sleeps. */
+static bool load(struct message *m)
+{
+	struct queue_message *file;
+	enum queue_status status = queue_open(m->id, &m->place, &file);
+
+	switch (status) {
+	case QUEUE_OK:
+		break;
+	case QUEUE_GONE:
+		forget(m);
+		return false;
+	case QUEUE_CORRUPT:
+		log_error("%s: the queue file is damaged: moved to corrupt/%s", m->id, m->id);
+		if (queue_move_corrupt(m->id, &m->place) < 0)
+			log_error("%s: cannot be moved: %m", m->id);
+		forget(m);
+		return false;
+	case QUEUE_ERROR:
+		log_error("%s: cannot read the queue file: %m", m->id);
+		m->state = MESSAGE_ASLEEP;
+		loop_timer_set(qmgr_loop, &m->timer, clock_deadline(conf->minimal_backoff_time_ms));
+		return false;
+	}
+	m->awake = mem_zalloc(sizeof *m->awake);
+	awake_count++;
+	sort_copy_envelope(&m->awake->arena, queue_envelope(file), &m->awake->env);
+	queue_close(file);
+	if (m->awake->env.corrupt_journal && queue_repair(m->id, &m->place) < 0)
+		log_error("%s: cannot repair the journal: %m", m->id);
+	return true;
+}
+
+static void wake(struct message *m)
+{
+	struct queue_envelope *env;
+
+	loop_timer_del(qmgr_loop, &m->timer);
+	if (m->awake == NULL && !load(m))
+		return;
+	env = &m->awake->env;
+	if (env->held) {
+		m->state = MESSAGE_HELD;
+		drop_waits(m);
+		drop_awake(m);
+		return;
+	}
+	if (m->state == MESSAGE_ASLEEP && sort_nothing_due(m)) { /* started up, or one of several sites came back */
+		int64_t due = sort_next_attempt_ms(m);
+
+		drop_awake(m);
+		loop_timer_set(qmgr_loop, &m->timer, due);
+		return;
+	}
+	m->state = MESSAGE_AWAKE;
+	m->reread = false;
+	m->awake->active_us = clock_wall_us();
+	log_info("%s: from=<" SPAN_FMT ">, size=%llu, nrcpt=%zu (queue active)", m->id, SPAN_ARG(env->sender),
+		 (unsigned long long)env->size, env->nrcpts);
+	m->awake->tasks = 1; /* our own hand on it: sorting may finish tasks at once */
+	sort_into_tasks(m);
+	m->flush = m->fresh = m->released = false;
+	if (--m->awake->tasks == 0)
+		end_round(m);
+}
+
+bool message_pump(void)
+{
+	for (int i = 0; i < PUMP_LOADS; i++) {
+		struct list_node *n = list_first(&ready);
+
+		if (n == NULL || awake_count >= (size_t)conf->qmgr_message_active_limit)
+			return false;
+		list_remove(n);
+		wake(list_entry(n, struct message, in_ready));
+	}
+	return !list_empty(&ready);
+}
+
+void message_wake_now(struct message *m, bool flush)
+{
+	m->flush |= flush;
+	if (m->state == MESSAGE_AWAKE) {
+		m->reread = true;
+		return;
+	}
+	if (m->state == MESSAGE_HELD || list_linked(&m->in_ready))
+		return;
+	list_append(&ready, &m->in_ready);
+}
+
+static void timer_fired(struct loop_timer *timer)
+{
+	message_wake_now(list_entry(timer, struct message, timer), false);
+}
+
+/* postsuper changed it on disk: held, released, requeued, expired or deleted. */
+void message_changed(struct message *m)
+{
+	struct queue_message *file;
+
+	if (m->state == MESSAGE_AWAKE) {
+		m->reread = true;
+		return;
+	}
+	if (queue_open(m->id, &m->place, &file) == QUEUE_OK) {
+		const struct queue_envelope *env = queue_envelope(file);
+
+		m->state = MESSAGE_ASLEEP;
+		m->flush |= env->expired;
+		queue_close(file);
+	}
+	message_wake_now(m, m->state == MESSAGE_HELD);
+}
+
+/* --- what becomes of recipients ----------------------------------------------------------------------------------- */
+
+void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class)
+{
+	struct queue_envelope *env = &m->awake->env;
+	struct queue_rcpt *r;
+
+	if (rcpt >= env->nrcpts)
+		return;
+	r = &env->rcpts[rcpt];
+	r->last_us = clock_wall_us();
+	switch (class) {
+	case VERDICT_OK:
+		r->state = QUEUE_RCPT_DELIVERED;
+		break;
+	case VERDICT_PERM:
+		r->state = QUEUE_RCPT_BOUNCED;
+		break;
+	case VERDICT_TEMP:
+		r->attempts++;
+		break;
+	}
+}
+
+void message_notice_failed(struct message *m)
+{
+	m->awake->notice_failed = true;
+}
+
+void message_verdict(struct message *m, uint32_t rcpt, struct verdict v)
+{
+	const struct queue_rcpt *r = &m->awake->env.rcpts[rcpt];
+	struct job_rcpt jr = { rcpt, r->address, r->original, r->orcpt, r->notify };
+	struct job_message jm = { .arrival_us = m->awake->env.arrival_us, .active_us = m->awake->active_us };
+	struct outcome o = { .verdict = v, .start_us = clock_wall_us() };
+	struct queue_journal_entry e = { v.class == VERDICT_PERM ? QUEUE_REC_BOUNCED : QUEUE_REC_DEFERRED, rcpt, "", v.text, SPAN_NONE };
+
+	memcpy(jm.id, m->id, sizeof jm.id);
+	memcpy(e.dsn, v.dsn, sizeof e.dsn);
+	outcome_log(&jm, &jr, &o);
+	if (queue_journal(m->id, &m->place, &e, 1, v.class == VERDICT_PERM) < 0)
+		log_warn("%s: cannot write the journal: %m", m->id);
+	message_outcome(m, rcpt, v.class);
+}
+
+/* --- the end of a round ------------------------------------------------------------------------------------------- */
+
+void message_task_done(struct task *t)
+{
+	struct message *m = t->message;
+
+	list_remove(&t->in_dest);
+	if (--m->awake->tasks == 0)
+		end_round(m);
+}
+
+static void sleep_until(struct message *m, int64_t at_ms)
+{
+	drop_awake(m);
+	m->state = MESSAGE_ASLEEP;
+	loop_timer_set(qmgr_loop, &m->timer, at_ms);
+}
+
+static void end_round(struct message *m)
+{
+	struct queue_envelope *env = &m->awake->env;
+	int64_t due;
+
+	/* A site came back, or postsuper was here, while it was awake: what is on disk decides. Not when all is delivered: that is
+	 * not written down, because the removal of the file says it. */
+	if (m->reread && !sort_all_done(env)) {
+		m->reread = false;
+		sleep_until(m, clock_mono_ms());
+		return;
+	}
+	if (!m->awake->notice_failed && sort_notices(m))
+		return; /* their end leads here again */
+	if (!m->awake->notice_failed && sort_all_done(env)) {
+		remove_done(m);
+		return;
+	}
+	due = sort_next_attempt_ms(m);
+	if (m->awake->notice_failed && due < clock_deadline(conf->minimal_backoff_time_ms))
+		due = clock_deadline(conf->minimal_backoff_time_ms);
+	if (m->crashes > 0 && m->crashes <= CRASHES_MAX)
+		due = clock_deadline(RETRY_AFTER_CRASH_MS);
+	sleep_until(m, due);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * qmgr's memory: a cache of what is on disk, rebuilt by a scan at any time. One thread, one event loop.
+ *
+ *	message  one queue file. Asleep it is a few hundred bytes and a timer; awake it has its envelope and its tasks.
+ *	task     the recipients of one awake message that go to one destination, or one notice to be written
+ *	dest     a destination: (transport, next hop), or for local mail the recipient. Holds tasks in turn, knows whether
+ *	         the site is down, and which sleeping messages wait for it
+ *	transport a service of master.cf (smtp, local, bounce): its agents, and the destinations that have work
+ *	agent    one connection to a worker: a delivery slot
+ *
+ *	message state      on disk it is                      what ends it
+ *	ASLEEP             whole, some recipients pending     timer, site back, flush: -> AWAKE
+ *	HELD               the same, with HOLD in its journal  release: -> ASLEEP, due at once
+ *	AWAKE              the same                            all tasks done -> ASLEEP, or removed
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/htab.h"
+#include "lib/base/list.h"
+#include "lib/io/loop.h"
+#include "lib/queue/job.h"
+
+struct dest;
+struct transport;
+struct agent;
+
+enum message_state { MESSAGE_ASLEEP, MESSAGE_HELD, MESSAGE_AWAKE };
+
+struct message {
+	char id[QUEUE_ID_MAX];
+	struct queue_place place;
+	enum message_state state;
+	bool reread;                /* changed on disk while awake: look again when its tasks are done */
+	bool flush;                 /* every recipient is due at the next wake, whatever its pause */
+	bool released;              /* a site it waited for is back */
+	bool fresh;                 /* never attempted: wake without a pause */
+	uint8_t crashes;            /* agents that died over it */
+	struct loop_timer timer;    /* next wake */
+	struct list_node in_ready;  /* on the list of those that wait for a place among the awake */
+	struct list waits;          /* struct wait: the sites that its recipients wait for */
+	struct awake *awake;        /* NULL when not awake */
+};
+
+struct wait {
+	struct list_node in_message, in_dest;
+	struct message *message;
+	struct dest *dest;
+};
+
+/* What an awake message has besides. */
+struct awake {
+	struct arena arena;          /* envelope, tasks */
+	struct queue_envelope env;
+	int64_t active_us;           /* wall */
+	unsigned tasks;              /* not finished yet */
+	bool notice_failed;          /* a notice could not be written in this round */
+};
+
+struct task {
+	struct list_node in_dest;    /* in turn, or with an agent */
+	struct message *message;
+	struct dest *dest;
+	enum job_kind kind;
+	uint32_t *rcpts;             /* indexes in the envelope */
+	uint32_t nrcpts, room;
+	uint32_t next;               /* the first that was not handed out yet */
+	uint32_t in_flight;          /* handed out, not answered */
+};
+
+enum dest_state { DEST_UP, DEST_DOWN };
+
+struct dest {
+	struct transport *transport;
+	struct span key;             /* in the transport's table */
+	struct span nexthop;         /* what the agent is told */
+	enum dest_state state;
+	struct list tasks;           /* with recipients to hand out, in turn */
+	unsigned ntasks;
+	struct list_node in_ready;   /* on its transport's list: has tasks, is up, has room */
+	unsigned window, busy;       /* agents allowed, agents at work */
+	struct list waiters;         /* struct wait */
+	struct task *newest;         /* of the message sorted last (see mark) */
+	uint64_t mark;
+	struct loop_timer probe;     /* DOWN: next look at the site; UP and unused: forget it */
+	unsigned probes;
+	bool probing;
+	int64_t recovered_us;        /* wall time of the last return from DOWN */
+	char reason[QUEUE_REASON_MAX + 1];
+};
+
+struct transport {
+	char name[64];
+	struct htab dests;
+	struct list ready;           /* dests */
+	struct list idle_agents;
+	unsigned agents, agents_max;
+	unsigned batch;              /* messages in one job */
+	unsigned rcpt_limit, dest_limit, initial;
+	bool down;                   /* its socket cannot be connected */
+	unsigned failures;
+	struct loop_timer retry;
+};
+
+extern struct loop *qmgr_loop;
+
+/* --- message.c --- */
+struct message *message_find(struct span id);
+/* Known from NEW (env given: woken at once) or from the scan (env NULL: read from disk). NULL when it is known already. */
+struct message *message_add(const char *id, const struct queue_place *place, const struct queue_envelope *env);
+void message_wake_now(struct message *m, bool flush);
+void message_changed(struct message *m);
+void message_task_done(struct task *t);
+/* One recipient of a task was dealt with: what an agent reported. */
+void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class);
+/* qmgr itself decides that a recipient is deferred (site down) or bounced: logged and journaled here. */
+void message_verdict(struct message *m, uint32_t rcpt, struct verdict v);
+void message_notice_failed(struct message *m);
+bool message_pump(void); /* wake some of those that are ready, as far as qmgr_message_active_limit allows; true: call again */
+void message_each(void (*each)(struct span id, void *message, void *arg), void *arg);
+size_t message_count(void);
+size_t message_awake_count(void);
+
+/* --- dest.c --- */
+struct dest *dest_get(struct transport *t, struct span key, struct span nexthop);
+void dest_add_task(struct dest *d, struct task *t);
+/* The task whose turn it is, taken off the list; NULL when there is none. Given back when it has more: first, or at the end. */
+struct task *dest_take_task(struct dest *d);
+void dest_give_back_task(struct dest *d, struct task *t, bool first);
+void dest_update_ready(struct dest *d);
+void dest_succeeded(struct dest *d);
+void dest_failed(struct dest *d, struct span reason);
+void dest_wait(struct dest *d, struct message *m);
+void dest_probe_result(struct dest *d, bool down, struct span reason);
+void dest_probe_now(struct dest *d);
+/* Its tasks cannot be handed out now: give them back, deferred with this reason. */
+void dest_suspend_tasks(struct dest *d);
+void dest_release_waiters(struct dest *d);
+
+/* --- transport.c --- */
+struct transport *transport_get(struct span name);
+void transport_run(struct transport *t); /* hand out work as far as agents and destinations allow */
+void transport_run_all(void);
+void transport_probe(struct transport *t, struct dest *d);
+void transport_each(void (*each)(struct span name, void *transport, void *arg), void *arg);
+
+/* --- scan.c --- */
+void scan_start(int64_t delay_ms); /* look for messages that are not known; merges with a scan that is due */
+bool scan_step(void);              /* some more of a running scan; false when none is running */
+
+/* --- intake.c --- */
+void intake_listen(int listener);
+
+/* --- control.c --- */
+/* Answer on fd; argument as in struct job_control. privileged: the peer is root or mail_owner. */
+void control_request(int fd, const struct job_control *c, bool privileged);

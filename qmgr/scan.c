@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The scan: which messages are on disk that nobody told us of. At start that is all of them; later those whose enqueuer died
+ * between making them durable and announcing them. Ids are collected at once (a directory listing), messages are read bit by bit
+ * between other work.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "qmgr/qmgr.h"
+
+enum { STEP = 500, RETRY_MS = 10 * 1000 };
+
+struct found {
+	char id[QUEUE_ID_MAX];
+	struct queue_place place;
+};
+
+static struct found *found;
+static size_t nfound, capacity, next;
+static struct loop_timer timer;
+
+static bool collect(const char *id, const struct queue_place *place, void *arg)
+{
+	(void)arg;
+	if (message_find(span_cstr(id)))
+		return true;
+	if (nfound == capacity) {
+		capacity = capacity ? 2 * capacity : 1024;
+		found = mem_realloc_array(found, capacity, sizeof *found);
+	}
+	memset(&found[nfound], 0, sizeof *found);
+	memcpy(found[nfound].id, id, strlen(id));
+	found[nfound++].place = *place;
+	return true;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return strcmp(((const struct found *)a)->id, ((const struct found *)b)->id);
+}
+
+static void begin(struct loop_timer *t)
+{
+	(void)t;
+	if (queue_scan(collect, NULL) < 0) {
+		log_error("cannot scan the queue: %m");
+		scan_start(RETRY_MS);
+	}
+	if (nfound)
+		qsort(found, nfound, sizeof *found, by_id); /* the oldest first */
+}
+
+void scan_start(int64_t delay_ms)
+{
+	int64_t at = clock_deadline(delay_ms);
+
+	timer.fire = begin;
+	if (timer.index == 0 || at < timer.at_ms)
+		loop_timer_set(qmgr_loop, &timer, at);
+}
+
+bool scan_step(void)
+{
+	for (int i = 0; i < STEP && next < nfound; i++, next++)
+		message_add(found[next].id, &found[next].place, NULL);
+	if (next < nfound)
+		return true;
+	free(found);
+	found = NULL;
+	nfound = capacity = next = 0;
+	return false;
+}
