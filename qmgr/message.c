@@ -90,7 +90,7 @@ static void forget(struct message *m)
 
 static void remove_done(struct message *m)
 {
-	if (queue_remove(m->id, &m->place) < 0) {
+	if (!m->awake->removed && queue_remove(m->id, &m->place) < 0) {
 		/* It stays, and would be delivered again: try again before anything else does. */
 		log_error("%s: cannot remove the delivered message: %m", m->id);
 		drop_awake(m);
@@ -113,6 +113,7 @@ struct message *message_add(const char *id, const struct queue_place *place, con
 	m->place = *place;
 	m->timer.fire = timer_fired;
 	m->fresh = env != NULL;
+	m->found = env == NULL;
 	list_init(&m->waits);
 	htab_put(&messages, span_cstr(m->id), m);
 	if (env && awake_count < (size_t)conf->qmgr_message_active_limit) {

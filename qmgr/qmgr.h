@@ -38,6 +38,7 @@ struct message {
 	bool flush;                 /* every recipient is due at the next wake, whatever its pause */
 	bool released;              /* a site it waited for is back */
 	bool fresh;                 /* never attempted: wake without a pause */
+	bool found;                 /* by a scan, not announced: it may have been delivered in an earlier life of ours */
 	uint8_t crashes;            /* agents that died over it */
 	struct loop_timer timer;    /* next wake */
 	struct list_node in_ready;  /* on the list of those that wait for a place among the awake */
@@ -57,6 +58,7 @@ struct awake {
 	struct queue_envelope env;
 	int64_t active_us;           /* wall */
 	unsigned tasks;              /* not finished yet */
+	bool removed;                /* its worker delivered the last recipient and removed the file */
 	bool notice_failed;          /* a notice could not be written in this round */
 };
 

@@ -12,7 +12,7 @@
 #include "lib/base/mem.h"
 #include "qmgr/qmgr.h"
 
-enum { STEP = 500, RETRY_MS = 10 * 1000 };
+enum { STEP = 500, RETRY_MS = 10 * 1000, WORKERS_MS = 30 * 1000, WORKERS_POLL_MS = 50 };
 
 struct found {
 	char id[QUEUE_ID_MAX];
@@ -43,9 +43,31 @@ static int by_id(const void *a, const void *b)
 	return strcmp(((const struct found *)a)->id, ((const struct found *)b)->id);
 }
 
+/* A worker of an earlier qmgr may still be delivering what is on disk: it writes down what it did when it is done. */
+static bool wait_for_workers(void)
+{
+	static int64_t give_up_ms;
+
+	if (queue_work_over())
+		return false;
+	if (give_up_ms == 0)
+		give_up_ms = clock_deadline(WORKERS_MS);
+	if (clock_mono_ms() >= give_up_ms) {
+		log_warn("delivery agents of an earlier queue manager are still at work: some mail may be delivered twice");
+		return false;
+	}
+	loop_timer_set(qmgr_loop, &timer, clock_deadline(WORKERS_POLL_MS));
+	return true;
+}
+
 static void begin(struct loop_timer *t)
 {
+	static bool first = true;
+
 	(void)t;
+	if (first && wait_for_workers())
+		return;
+	first = false;
 	if (queue_scan(collect, NULL) < 0) {
 		log_error("cannot scan the queue: %m");
 		scan_start(RETRY_MS);

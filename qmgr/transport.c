@@ -25,7 +25,7 @@ struct agent {
 	struct dest *dest;           /* of the job at hand, or of the last one while its connection is warm */
 	bool probing, warm;
 	unsigned turn;               /* messages handed out for dest since it came to it */
-	struct part { struct task *task; uint32_t first, n; bool done; } *parts; /* of the job at hand */
+	struct part { struct task *task; uint32_t first, n; bool done, last; } *parts; /* of the job at hand */
 	size_t nparts, waiting;
 	struct list_node in_idle;
 	struct loop_timer leave;
@@ -283,12 +283,13 @@ static void fill_message(struct arena *a, const struct task *t, uint32_t n, stru
 		jm->rcpts[i] = (struct job_rcpt){ t->rcpts[t->next + i], r->address, r->original, r->orcpt, r->notify };
 	}
 	jm->last = t->kind == JOB_DELIVER && only_these_left(env, n);
+	jm->again = m->found || m->crashes > 0;
 }
 
-static void add_part(struct agent *g, struct task *t, uint32_t n)
+static void add_part(struct agent *g, struct task *t, uint32_t n, bool last)
 {
 	g->parts = mem_realloc_array(g->parts, g->nparts + 1, sizeof *g->parts);
-	g->parts[g->nparts++] = (struct part){ t, t->next, n, false };
+	g->parts[g->nparts++] = (struct part){ t, t->next, n, false, last };
 	t->next += n;
 	t->in_flight += n;
 }
@@ -314,7 +315,7 @@ static bool add_to_job(struct agent *g, struct dest *d, struct task *t, struct a
 			return false;
 		}
 	}
-	add_part(g, t, n);
+	add_part(g, t, n, job->messages[job->nmessages - 1].last);
 	return true;
 }
 
@@ -387,6 +388,7 @@ static void take_outcomes(struct part *p, const struct job_result *r)
 	}
 	if (p->task->kind != JOB_DELIVER && !good)
 		message_notice_failed(m);
+	m->awake->removed |= good && p->last;
 	p->task->in_flight -= p->n;
 	p->done = true;
 	if (p->task->in_flight == 0 && p->task->next == p->task->nrcpts)

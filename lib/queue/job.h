@@ -5,9 +5,12 @@
  * A delivery worker (smtp, local, bounce) is a frame service; qmgr connects to it (private/TRANSPORT) and the connection is one
  * delivery slot. qmgr sends JOB: a destination and one or more messages for it. For every message of the job the worker
  * answers one RESULT, in any order; when all are in, qmgr sends the next JOB (usually for the same destination: keep the
- * connection and the lock) or IDLE: the destination is empty, let go of what you hold (SMTP QUIT). The worker journals what
- * must survive before it sends RESULT: DEFERRED and BOUNCED always; DELIVERED only when the message lives on, i.e. unless
- * `last' is set and every recipient of it in this job was delivered (then qmgr removes the message).
+ * connection and the lock) or IDLE: the destination is empty, let go of what you hold (SMTP QUIT).
+ *
+ * The worker writes down what happened before it sends RESULT (outcome_report does it): DELIVERED, DEFERRED and BOUNCED go into the
+ * journal; but when `last' is set and every recipient of the message in this job was delivered, it removes the message instead.
+ * So the truth is on disk before qmgr knows, and a qmgr that starts anew repeats nothing. While a worker may be at work it
+ * holds queue_work_begin(); a new qmgr waits for the end of all such work of its predecessor before it reads the queue.
  *
  * Whoever puts mail in the queue connects to public/qmgr and sends NEW once the message is durable, before it says 250.
  * Control requests of the tools use the same socket.
@@ -55,7 +58,8 @@ struct job_message {
 	uint64_t size;
 	int64_t arrival_us;    /* wall, for delays= */
 	int64_t active_us;     /* wall: when qmgr took it up, for delays= */
-	bool last;             /* these are all recipients that are still pending */
+	bool last;             /* these are all recipients that are still pending, and no notice is owed */
+	bool again;            /* it may have been delivered before, by somebody who died before he could write it down: look */
 	struct job_rcpt *rcpts;
 	size_t nrcpts;
 };

@@ -139,8 +139,13 @@ static void write_journal(const struct job_message *m, const struct outcome *of)
 	struct queue_journal_entry *entries;
 	bool durable = false;
 
-	if (m->nrcpts == 0 || (m->last && all_delivered(m, of)))
+	if (m->nrcpts == 0)
 		return;
+	if (m->last && all_delivered(m, of)) {
+		if (queue_remove(m->id, &m->place) < 0)
+			log_warn("%s: cannot remove the delivered message: %s", m->id, strerrordesc_np(errno));
+		return;
+	}
 	entries = mem_realloc_array(NULL, m->nrcpts, sizeof *entries);
 	for (size_t i = 0; i < m->nrcpts; i++)
 		durable |= make_entry(m->rcpts[i].index, &of[i], &entries[i]);

@@ -28,7 +28,7 @@ struct outcome {
 void outcome_log(const struct job_message *m, const struct job_rcpt *r, const struct outcome *o);
 
 /*
- * Journal the outcomes of m's recipients (one in of[] for each of m->rcpts, in their order) as lib/queue/job.h asks for, and
+ * Journal the outcomes of m's recipients (one in of[] for each of m->rcpts, in their order) as lib/queue/job.h asks for (or remove the message, when it is done), and
  * encode the RESULT into frame (maximum FRAME_MAX). A journal that cannot be written is logged and changes nothing else. soft_bounce
  * is applied here too. site_down, reason: see struct job_result. False: the frame has no room.
  */

@@ -166,6 +166,15 @@ int queue_remove(const char *id, const struct queue_place *place) __attribute__(
 /* Put a corrupt message aside in corrupt/. */
 int queue_move_corrupt(const char *id, const struct queue_place *place) __attribute__((warn_unused_result));
 
+/* --- work under way ---------------------------------------------------------------------------------------------- */
+/*
+ * A worker holds a share of one lock while it may be at work for a qmgr: from the start of its connection to the end. A new qmgr
+ * waits until nobody holds one, so that it does not hand out what a worker of its predecessor is delivering right now.
+ */
+int queue_work_begin(void);    /* a descriptor, or -1 and errno: then work without it */
+void queue_work_end(int work); /* also implied by the end of the process */
+bool queue_work_over(void);    /* nobody is at work */
+
 /* --- scanning ---------------------------------------------------------------------------------------------------- */
 /* Call each(id, place, arg) for every message, in no order, until it returns false. 0, or -1 and errno. */
 int queue_scan(bool (*each)(const char *id, const struct queue_place *place, void *arg), void *arg);
