@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/queue/job.h"
+#include "lib/queue/queue.h"
+
+static char dir[64];
+
+static int enter_dir(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof dir, "/tmp/queue_test.XXXXXX");
+	return mkdtemp(dir) && chdir(dir) == 0 && queue_prepare() == 0 ? 0 : -1;
+}
+
+static int leave_dir(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof command, "rm -rf '%s'", dir);
+	return chdir("/") == 0 && system(command) == 0 ? 0 : -1;
+}
+
+static struct queue_rcpt rcpts[] = {
+	{ .address = SPAN("alice@example.test"), .original = SPAN("al@example.test"), .notify = QUEUE_NOTIFY_FAILURE },
+	{ .address = SPAN("bob@example.test"), .orcpt = SPAN("rfc822;bob@x") },
+};
+
+static struct queue_envelope envelope(void)
+{
+	struct queue_envelope env = { .arrival_us = 1234567, .sender = SPAN("s@example.org"), .rcpts = rcpts, .nrcpts = 2,
+				      .flags = QUEUE_8BIT, .client = SPAN("h[192.0.2.1]") };
+
+	queue_new_id(env.id);
+	return env;
+}
+
+/* len bytes of content in lines of 100. */
+static void write_message(struct queue_envelope *env, size_t len)
+{
+	struct queue_place place;
+	struct queue_writer *w = queue_create(env);
+	char line[100];
+
+	memset(line, 'x', sizeof line);
+	line[99] = '\n';
+	for (size_t done = 0; done < len; done += sizeof line)
+		queue_write(w, span_of(line, sizeof line));
+	assert_int_equal(queue_written(w), len);
+	assert_int_equal(queue_commit(w, &place), 0);
+}
+
+static struct queue_message *must_open(const char *id)
+{
+	struct queue_place place = { 0 };
+	struct queue_message *m = NULL;
+
+	assert_int_equal(queue_open(id, &place, &m), QUEUE_OK);
+	return m;
+}
+
+static void ids_are_unique_valid_and_carry_their_time(void **state)
+{
+	char a[QUEUE_ID_MAX], b[QUEUE_ID_MAX];
+
+	(void)state;
+	queue_new_id(a);
+	queue_new_id(b);
+	assert_string_not_equal(a, b);
+	assert_true(queue_id_valid(span_cstr(a)));
+	assert_true(queue_id_time_us(b) > queue_id_time_us(a));
+	assert_false(queue_id_valid(SPAN("../../etc/passwd")));
+	assert_false(queue_id_valid(SPAN("4TabcdXz")));
+	assert_false(queue_id_valid(SPAN("")));
+}
+
+static void round_trip(void **state)
+{
+	static const size_t sizes[] = { 0, 100, 4000, 65400, 65500, 65600, 200000, 1000000 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		struct queue_envelope env = envelope();
+		struct queue_message *m;
+		uint64_t at = 0;
+		struct span chunk;
+
+		write_message(&env, sizes[i]);
+		m = must_open(env.id);
+		assert_int_equal(queue_envelope(m)->size, sizes[i]);
+		assert_int_equal(queue_envelope(m)->nrcpts, 2);
+		assert_true(span_is(queue_envelope(m)->rcpts[0].original, "al@example.test"));
+		assert_true(span_is(queue_envelope(m)->sender, "s@example.org"));
+		while (queue_content(m, at, &chunk) && chunk.len) {
+			for (size_t j = 0; j < chunk.len; j++)
+				if (chunk.ptr[j] != ((at + j) % 100 == 99 ? '\n' : 'x'))
+					fail_msg("wrong byte at %zu", (size_t)at + j);
+			at += chunk.len;
+		}
+		assert_int_equal(at, sizes[i]);
+		queue_close(m);
+		assert_int_equal(queue_verify(env.id, &(struct queue_place){ 0 }), QUEUE_OK);
+		assert_int_equal(queue_remove(env.id, &(struct queue_place){ 0 }), 0);
+		assert_int_equal(queue_open(env.id, &(struct queue_place){ 0 }, &m), QUEUE_GONE);
+	}
+}
+
+static void the_journal_is_replayed(void **state)
+{
+	static const size_t sizes[] = { 1000, 300000 };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct queue_envelope env = envelope();
+		struct queue_place place = { 0 };
+		struct queue_journal_entry e[] = {
+			{ QUEUE_REC_DELIVERED, 0, "2.0.0", SPAN("sent"), SPAN("local") },
+			{ QUEUE_REC_DEFERRED, 1, "4.4.1", SPAN("refused"), SPAN("") },
+			{ QUEUE_REC_HOLD, 0, "", SPAN(""), SPAN("") },
+		};
+		struct queue_message *m;
+
+		write_message(&env, sizes[i]);
+		assert_int_equal(queue_journal(env.id, &place, e, 3, true), 0);
+		m = must_open(env.id);
+		assert_int_equal(queue_envelope(m)->rcpts[0].state, QUEUE_RCPT_DELIVERED);
+		assert_int_equal(queue_envelope(m)->rcpts[1].state, QUEUE_RCPT_PENDING);
+		assert_int_equal(queue_envelope(m)->rcpts[1].attempts, 1);
+		assert_true(span_is(queue_envelope(m)->rcpts[1].reason, "refused"));
+		assert_true(queue_envelope(m)->held);
+		queue_close(m);
+	}
+}
+
+static int open_raw(const char *id)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "mail/%c/%s", strrchr(id, 'z')[-1], id);
+	return open(path, O_RDWR);
+}
+
+static void a_torn_journal_is_repaired(void **state)
+{
+	struct queue_envelope env = envelope();
+	struct queue_place place = { 0 };
+	struct queue_journal_entry e = { QUEUE_REC_DEFERRED, 1, "4.4.1", SPAN("refused"), SPAN("") };
+	struct queue_message *m;
+	int fd;
+
+	(void)state;
+	write_message(&env, 1000);
+	assert_int_equal(queue_journal(env.id, &place, &e, 1, true), 0);
+	fd = open_raw(env.id);
+	assert_true(lseek(fd, 0, SEEK_END) > 0);
+	assert_int_equal(write(fd, "\x30\0\0\0torn", 8), 8);
+	close(fd);
+	m = must_open(env.id);
+	assert_true(queue_envelope(m)->corrupt_journal);
+	assert_int_equal(queue_envelope(m)->rcpts[1].attempts, 1);
+	queue_close(m);
+	assert_int_equal(queue_repair(env.id, &place), 0);
+	assert_int_equal(queue_journal(env.id, &place, &e, 1, true), 0);
+	m = must_open(env.id);
+	assert_false(queue_envelope(m)->corrupt_journal);
+	assert_int_equal(queue_envelope(m)->rcpts[1].attempts, 2);
+	queue_close(m);
+}
+
+/* Whatever byte of header, envelope or content is damaged, and wherever the file is cut: it is noticed. */
+static void any_damage_is_noticed(void **state)
+{
+	struct queue_envelope env = envelope();
+	struct queue_place place = { 0 };
+	struct queue_message *m;
+	off_t len;
+	int fd;
+
+	(void)state;
+	write_message(&env, 300);
+	fd = open_raw(env.id);
+	len = lseek(fd, 0, SEEK_END);
+	for (off_t at = 0; at < len; at++) {
+		char was, bad;
+
+		assert_int_equal(pread(fd, &was, 1, at), 1);
+		bad = (char)(was ^ 0x41);
+		assert_int_equal(pwrite(fd, &bad, 1, at), 1);
+		assert_int_equal(queue_open(env.id, &place, &m), QUEUE_CORRUPT);
+		assert_int_equal(pwrite(fd, &was, 1, at), 1);
+	}
+	for (off_t at = len - 1; at >= 0; at--) {
+		assert_int_equal(ftruncate(fd, at), 0);
+		assert_int_equal(queue_open(env.id, &place, &m), QUEUE_CORRUPT);
+	}
+	close(fd);
+	assert_int_equal(queue_move_corrupt(env.id, &place), 0);
+}
+
+static bool count(const char *id, const struct queue_place *place, void *arg)
+{
+	(void)id;
+	(void)place;
+	++*(int *)arg;
+	return true;
+}
+
+static void abort_leaves_nothing_and_the_scan_finds_the_rest(void **state)
+{
+	struct queue_envelope env = envelope();
+	struct queue_writer *w = queue_create(&env);
+	static char big[100000];
+	int before = 0, after = 0;
+
+	(void)state;
+	assert_int_equal(queue_scan(count, &before), 0);
+	queue_write(w, span_of(big, sizeof big));
+	queue_abort(w);
+	assert_int_equal(queue_scan(count, &after), 0);
+	assert_int_equal(before, after);
+	env = envelope();
+	write_message(&env, 100);
+	after = 0;
+	assert_int_equal(queue_scan(count, &after), 0);
+	assert_int_equal(before + 1, after);
+}
+
+static void frames_round_trip_and_refuse_every_truncation(void **state)
+{
+	struct queue_envelope env = envelope();
+	struct job_rcpt jr = { 1, SPAN("a@b"), SPAN("c@d"), SPAN("rfc822;x"), 4 };
+	struct job_message jm = { .sender = SPAN("s@t"), .size = 5, .last = true, .rcpts = &jr, .nrcpts = 1 };
+	struct job j = { JOB_DELIVER, SPAN("smtp"), SPAN("example.com"), &jm, 1 }, got;
+	struct arena a = ARENA_INIT;
+	struct queue_place place = { 7, 8, 9 };
+	bool has;
+	struct buf b;
+
+	(void)state;
+	memcpy(jm.id, env.id, sizeof jm.id);
+	buf_init(&b, 65536);
+	assert_true(job_put_job(&b, &j));
+	assert_true(job_get_job(buf_span(&b), &a, &got));
+	assert_true(span_is(got.messages[0].rcpts[0].address, "a@b"));
+	assert_true(got.messages[0].last && !got.messages[0].again);
+	for (size_t len = 0; len < b.len; len++)
+		assert_false(job_get_job(span_of(b.ptr, len), &a, &got));
+	assert_true(job_put_new(&b, &env, &place));
+	assert_true(job_get_new(buf_span(&b), &a, &env, &place, &has));
+	assert_true(has && env.nrcpts == 2 && place.offset == 8);
+	for (size_t len = 0; len < b.len; len++)
+		assert_false(job_get_new(span_of(b.ptr, len), &a, &env, &place, &has));
+	buf_free(&b);
+	arena_free(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ids_are_unique_valid_and_carry_their_time),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(the_journal_is_replayed),
+		cmocka_unit_test(a_torn_journal_is_repaired),
+		cmocka_unit_test(any_damage_is_noticed),
+		cmocka_unit_test(abort_leaves_nothing_and_the_scan_finds_the_rest),
+		cmocka_unit_test(frames_round_trip_and_refuse_every_truncation),
+	};
+
+	return cmocka_run_group_tests(tests, enter_dir, leave_dir);
+}
