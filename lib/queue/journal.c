@@ -100,13 +100,14 @@ static int scan_dir(int n, bool (*each)(const char *, const struct queue_place *
 {
 	const struct queue_place place = { 0 };
 	char path[PLACE_PATH_MAX];
-	struct dirent *entry;
+	struct dirent *entry = NULL;
 	DIR *d;
 
 	snprintf(path, sizeof path, "mail/%c", place_dir_letter(n));
 	d = opendir(path);
 	if (d == NULL)
 		return -1;
+	errno = 0;
 	while (*go_on && (errno = 0, entry = readdir(d)) != NULL) {
 		if (entry->d_name[0] == '.') {
 			if (queue_id_valid(span_cstr(entry->d_name + 1)))
