@@ -107,7 +107,6 @@ static int scan_dir(int n, bool (*each)(const char *, const struct queue_place *
 	d = opendir(path);
 	if (d == NULL)
 		return -1;
-	errno = 0;
 	while (*go_on && (errno = 0, entry = readdir(d)) != NULL) {
 		if (entry->d_name[0] == '.') {
 			if (queue_id_valid(span_cstr(entry->d_name + 1)))
