@@ -149,10 +149,13 @@ static void session(const struct service_session *s)
 	buf_init(&frame, FRAME_MAX);
 	if (peer_may_ask(s->fd) &&
 	    frame_recv(s->fd, &frame, &client, clock_deadline(REQUEST_MS)) == IO_OK) {
-		if (handover_get_login(buf_span(&frame), &at.login))
-			answer(s->fd, &at, decide(&at, client, &pid), pid);
-		else
+		if (handover_get_login(buf_span(&frame), &at.login)) {
+			enum handover_code code = decide(&at, client, &pid);
+
+			answer(s->fd, &at, code, pid);
+		} else {
 			log_error("malformed login frame");
+		}
 	}
 	if (client >= 0)
 		close(client);

@@ -128,7 +128,7 @@ static bool pass(struct pop3 *p, struct span password, enum ending *end_r)
 
 static bool auth(struct login *l, struct span args, enum ending *end_r)
 {
-	struct span initial = SPAN_NONE, mechanism = SPAN_NONE, extra;
+	struct span initial = SPAN_NONE, mechanism;
 	struct credentials c = { .mechanism = NULL };
 
 	if (!span_word(&args, " ", &mechanism)) { /* what Outlook Express asks instead of CAPA */
@@ -138,7 +138,10 @@ static bool auth(struct login *l, struct span args, enum ending *end_r)
 		stream_puts(l->io, ".\r\n");
 		return false;
 	}
-	if (span_word(&args, " ", &initial) && span_word(&args, " ", &extra))
+	args = span_trim(args);
+	if (args.len > 0)
+		initial = span_cut(&args, ' ');
+	if (args.len > 0)
 		return bad(l, "AUTH expects a mechanism and one initial response.", end_r);
 	if (sasl_offered(mechanism) && !password_allowed(l)) {
 		stream_puts(l->io, "-ERR " NOT_IN_CLEAR "\r\n");

@@ -348,7 +348,7 @@ static enum handover_code admit(const struct handover_session *s, int client, pi
 	enum handover_code code;
 	struct owner *o;
 
-	if (geteuid() == 0 && s->user.uid == 0) {
+	if (!conf_unprivileged(conf) && s->user.uid == 0) {
 		log_error("%s(%.*s): refused to run as root", parent.up->protocol, SPAN_ARG(s->user.name));
 		return HANDOVER_DISABLED;
 	}

@@ -121,7 +121,7 @@ static void become(const struct user *u)
 
 	memcpy(name, u->name.ptr, u->name.len);
 	name[u->name.len] = '\0';
-	if (geteuid() == 0) {
+	if (!conf_unprivileged(conf)) {
 		if (u->uid == 0)
 			log_fatal("%s(%s): refused to run as root", me.up->protocol, name);
 		take_groups(u, name);

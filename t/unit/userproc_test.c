@@ -209,6 +209,7 @@ static int setup(void **state)
 	settings.user_process_limit = 100;
 	settings.stop_timeout_ms = 5000;
 	settings.mail_privileged_group = "";
+	settings.unprivileged_mode = geteuid() == 0 ? "no" : "yes";
 	return 0;
 }
 
