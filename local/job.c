@@ -56,13 +56,14 @@ static void report(struct run *run, const struct task *t)
 
 	buf_init(&frame, FRAME_MAX);
 	if (t->status == QUEUE_GONE || t->status == QUEUE_CORRUPT) {
-		/* There is nothing left to journal in; qmgr may forget it. */
+		/* There is nothing to journal in. One that is gone is done; a damaged one qmgr reads again and puts aside. */
 		struct job_result result = { .noutcomes = m->nrcpts };
+		enum verdict_class class = t->status == QUEUE_GONE ? VERDICT_OK : VERDICT_TEMP;
 
 		memcpy(result.id, m->id, sizeof result.id);
 		result.outcomes = arena_array(run->a, m->nrcpts, sizeof *result.outcomes);
 		for (size_t i = 0; i < m->nrcpts; i++)
-			result.outcomes[i] = (struct job_outcome){ m->rcpts[i].index, VERDICT_OK };
+			result.outcomes[i] = (struct job_outcome){ m->rcpts[i].index, class };
 		ok = job_put_result(&frame, &result);
 	} else {
 		ok = outcome_report(m, t->of, false, SPAN_NONE, &frame);

@@ -18,6 +18,7 @@ static void prepare(void)
 
 static void session(const struct service_session *s)
 {
+	int work = queue_work_begin();
 	struct buf frame;
 
 	buf_init(&frame, FRAME_MAX);
@@ -26,6 +27,7 @@ static void session(const struct service_session *s)
 			break;
 	buf_free(&frame);
 	close(s->fd);
+	queue_work_end(work);
 }
 
 int main(int argc, char **argv)

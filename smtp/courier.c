@@ -306,6 +306,7 @@ static bool next_frame(struct courier *c)
 void courier_session(const struct service_session *session)
 {
 	struct courier c = { .qmgr = session->fd, .room = mem_alloc(LETTER_ROOM_BYTES) };
+	int work = queue_work_begin();
 
 	buf_init(&c.in, FRAME_MAX);
 	buf_init(&c.out, FRAME_MAX);
@@ -319,4 +320,5 @@ void courier_session(const struct service_session *session)
 	arena_free(&c.site_arena);
 	free(c.nexthop);
 	free(c.room);
+	queue_work_end(work);
 }
