@@ -116,6 +116,7 @@ $(B)/t/bench/%: $(B)/obj/t/bench/%.o $(LIB)
 	$(Q)$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 include t/check.mk
+include conf/install.mk
 
 # --- documents, style -------------------------------------------------------------------------------------------------
 .PHONY: format compile_commands.json clean help
@@ -129,7 +130,7 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n 's/^# make /make /p' Makefile t/check.mk
+	@sed -n 's/^# make /make /p' Makefile t/check.mk conf/install.mk
 
 -include $(patsubst %.o,%.d,$(wildcard $(B)/obj/*/*.o $(B)/obj/*/*/*.o))
 .SECONDARY:
