@@ -40,7 +40,7 @@ struct run {
 	struct job job;
 	struct span relay;
 	struct mailbox *box;
-	struct pending *pending;
+	struct pending *pending, *last_pending;
 	struct span planned;    /* plan is this address's */
 	struct plan plan;
 	bool broken;            /* qmgr does not take answers any more */
@@ -148,8 +148,9 @@ static void deliver_plain(struct run *run, struct task *t, size_t rcpt, const st
 		return;
 	}
 	p = arena_alloc(run->a, sizeof *p);
-	*p = (struct pending){ run->pending, t, rcpt, act };
-	run->pending = p;
+	*p = (struct pending){ NULL, t, rcpt, act };
+	*(run->pending ? &run->last_pending->next : &run->pending) = p;
+	run->last_pending = p;
 	t->pending++;
 }
 
