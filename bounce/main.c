@@ -52,6 +52,7 @@ static bool run_job(int fd, struct span frame)
 
 static void session(const struct service_session *s)
 {
+	int work = queue_work_begin();
 	struct buf frame;
 
 	buf_init(&frame, FRAME_MAX);
@@ -60,6 +61,7 @@ static void session(const struct service_session *s)
 			break;
 	buf_free(&frame);
 	close(s->fd);
+	queue_work_end(work);
 }
 
 int main(int argc, char **argv)
