@@ -130,7 +130,7 @@ sub server {
 # Keys: GREETING, EHLO, HELO, MAIL, RCPT, DATA, DOT, RSET, QUIT, each a reply without its CRLF, or a list of them used
 # one after the other (the last stays), or a sub that gets the command line and gives a reply. EXT: list of extensions. Special
 # replies: 'close', 'reset', 'hang', 'half' (close our direction, go on reading), "raw:bytes". ADDR: address to listen on; PORT.
-# MIDDATA: close after so many bytes of content.
+# MIDDATA: close after so many bytes of content. STALL: read none of it.
 package SmtpTest::Server;
 use strict;
 use warnings;
@@ -227,6 +227,7 @@ sub talk {
 		my $r = $self->answer($c, $verb, $line);
 		next unless $verb eq 'DATA' && $r && $r =~ /^354/;
 		my $all = "\r\n$in";
+		select undef, undef, undef, 10 if $self->{script}{STALL};
 		while ($all !~ /\r\n\.\r\n/) {
 			die "close" if $self->{script}{MIDDATA} && length $all > $self->{script}{MIDDATA};
 			sysread $c, $all, 65536, length $all or die "close";
