@@ -16,13 +16,17 @@
 static void greet(struct stream *io, const struct handover_session *s)
 {
 	char remote[NETADDR_TEXT_MAX];
-	char cwd[4096];
+	char cwd[4096], groups[256] = "";
+	gid_t list[16];
+	int n = getgroups(16, list);
 
+	for (int i = 0; i < n; i++)
+		snprintf(groups + strlen(groups), sizeof groups - strlen(groups), "%s%d", i ? "," : "", (int)list[i]);
 	if (getcwd(cwd, sizeof cwd) == NULL)
 		snprintf(cwd, sizeof cwd, "?");
-	stream_printf(io, "%.*s OK user=%.*s uid=%d gid=%d pid=%d method=%.*s rip=%s secured=%d home=%s input=%zu session=%.*s\r\n",
+	stream_printf(io, "%.*s OK user=%.*s uid=%d gid=%d pid=%d method=%.*s rip=%s secured=%d home=%s input=%zu groups=%s session=%.*s\r\n",
 		      SPAN_ARG(s->tag), SPAN_ARG(s->user.name), (int)getuid(), (int)getgid(), (int)getpid(),
-		      SPAN_ARG(s->mechanism), netaddr_text(&s->remote, remote), s->secured, cwd, s->input.len,
+		      SPAN_ARG(s->mechanism), netaddr_text(&s->remote, remote), s->secured, cwd, s->input.len, groups,
 		      SPAN_ARG(s->session_id));
 }
 
