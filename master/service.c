@@ -167,7 +167,7 @@ void service_child_ended(struct child *c, int status)
 	if (master.phase != MASTER_RUNNING)
 		return;
 	/* One that worked for a while is replaced when it is needed; one that never got anywhere must not be tried in a loop. */
-	if (!was_ready || (!good && lived < SHORT_LIFE_MS)) {
+	if (!s->throttled && (!was_ready || (!good && lived < SHORT_LIFE_MS))) { /* several at once are one trouble */
 		throttle(s);
 		if (s->backoff.pause_ms >= 1000)
 			log_warn("%s/%s: bad command startup -- throttling", conf->daemon_directory, s->entry->program);

@@ -113,7 +113,6 @@ struct message *message_add(const char *id, const struct queue_place *place, con
 	m->place = *place;
 	m->timer.fire = timer_fired;
 	m->fresh = env != NULL;
-	m->found = env == NULL;
 	list_init(&m->waits);
 	htab_put(&messages, span_cstr(m->id), m);
 	if (env && awake_count < (size_t)conf->qmgr_message_active_limit) {

@@ -38,7 +38,6 @@ struct message {
 	bool flush;                 /* every recipient is due at the next wake, whatever its pause */
 	bool released;              /* a site it waited for is back */
 	bool fresh;                 /* never attempted: wake without a pause */
-	bool found;                 /* by a scan, not announced: it may have been delivered in an earlier life of ours */
 	uint8_t crashes;            /* agents that died over it */
 	struct loop_timer timer;    /* next wake */
 	struct list_node in_ready;  /* on the list of those that wait for a place among the awake */

@@ -283,7 +283,6 @@ static void fill_message(struct arena *a, const struct task *t, uint32_t n, stru
 		jm->rcpts[i] = (struct job_rcpt){ t->rcpts[t->next + i], r->address, r->original, r->orcpt, r->notify };
 	}
 	jm->last = t->kind == JOB_DELIVER && only_these_left(env, n);
-	jm->again = m->found || m->crashes > 0;
 }
 
 static void add_part(struct agent *g, struct task *t, uint32_t n, bool last)

@@ -113,7 +113,7 @@ static void put_message(struct buf *b, const struct job_message *m)
 	pack_u64(b, m->size);
 	pack_u64(b, (uint64_t)m->arrival_us);
 	pack_u64(b, (uint64_t)m->active_us);
-	pack_u8(b, (uint8_t)(m->last | m->again << 1));
+	pack_u8(b, m->last);
 	pack_u32(b, (uint32_t)m->nrcpts);
 	for (size_t i = 0; i < m->nrcpts; i++)
 		put_rcpt(b, &m->rcpts[i]);
@@ -139,7 +139,6 @@ bool job_put_idle(struct buf *b)
 
 static void get_message(struct unpack *u, struct arena *a, struct job_message *m)
 {
-	uint8_t bits;
 	uint32_t n;
 
 	get_id(u, m->id);
@@ -150,9 +149,7 @@ static void get_message(struct unpack *u, struct arena *a, struct job_message *m
 	m->size = unpack_u64(u);
 	m->arrival_us = (int64_t)unpack_u64(u);
 	m->active_us = (int64_t)unpack_u64(u);
-	bits = unpack_u8(u);
-	m->last = bits & 1;
-	m->again = bits >> 1 & 1;
+	m->last = unpack_u8(u) != 0;
 	n = unpack_u32(u);
 	if (u->bad || n > u->rest.len / RCPT_MIN_BYTES) {
 		u->bad = true;

@@ -59,7 +59,6 @@ struct job_message {
 	int64_t arrival_us;    /* wall, for delays= */
 	int64_t active_us;     /* wall: when qmgr took it up, for delays= */
 	bool last;             /* these are all recipients that are still pending, and no notice is owed */
-	bool again;            /* it may have been delivered before, by somebody who died before he could write it down: look */
 	struct job_rcpt *rcpts;
 	size_t nrcpts;
 };

@@ -18,7 +18,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/span.h"
 
-enum { POLL_FIRST_MS = 2, POLL_MAX_MS = 50, HOST_MAX = 65 };
+enum { POLL_FIRST_MS = 2, POLL_MAX_MS = 50, HOST_MAX = 65, EMPTY_STALE_MS = 3000 };
 
 static _Atomic int64_t stale_ms = 500000;
 
@@ -44,8 +44,22 @@ static void own_host(char host[HOST_MAX])
 	host[HOST_MAX - 1] = '\0';
 }
 
-/* The process named in a lock file of this host is no more. Other programs write other things: then only age counts. */
-static bool holder_is_gone(int fd)
+static int64_t age_ms(const struct stat *st)
+{
+	return clock_wall_us() / 1000 - (st->st_mtim.tv_sec * INT64_C(1000) + st->st_mtim.tv_nsec / 1000000);
+}
+
+static bool is_old(const struct stat *st)
+{
+	return age_ms(st) > stale_ms;
+}
+
+/*
+ * One of ours was killed between making the file and writing into it when it is empty after a while. A foreign program that
+ * leaves its lock files empty is protected by the kernel's lock, which is taken next.
+ *
+ * The process named in a lock file of this host is no more. Other programs write other things: then only age counts. */
+static bool holder_is_gone(int fd, const struct stat *st)
 {
 	char text[128], host[HOST_MAX];
 	struct span rest, pid;
@@ -53,20 +67,13 @@ static bool holder_is_gone(int fd)
 	ssize_t got = pread(fd, text, sizeof text, 0);
 
 	if (got <= 0)
-		return false;
+		return got == 0 && age_ms(st) > EMPTY_STALE_MS;
 	own_host(host);
 	rest = span_trim(span_of(text, (size_t)got));
 	pid = span_cut(&rest, ':');
 	if (!span_u64(pid, 0x7fffffff, &n) || n == 0 || host[0] == '\0' || !span_is(rest, host))
 		return false;
 	return kill((pid_t)n, 0) < 0 && errno == ESRCH;
-}
-
-static bool is_old(const struct stat *st)
-{
-	int64_t changed = st->st_mtim.tv_sec * INT64_C(1000) + st->st_mtim.tv_nsec / 1000000;
-
-	return clock_wall_us() / 1000 - changed > stale_ms;
 }
 
 /*
@@ -85,7 +92,7 @@ static void remove_stale(const char *path)
 		if (fd >= 0 || lstat(path, &st) < 0)
 			return;
 	}
-	stale = is_old(&st) || (fd >= 0 && holder_is_gone(fd));
+	stale = is_old(&st) || (fd >= 0 && holder_is_gone(fd, &st));
 	if (fd >= 0)
 		close(fd);
 	if (!stale)
