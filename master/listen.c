@@ -98,14 +98,15 @@ static int open_stream(const char *path, mode_t mode)
 /* private/: mail_owner's group, or root alone; login/: the group of login; public/: everybody, the program looks who it is. */
 static int open_unix(const struct endpoint *e, const struct mastercf_service *s)
 {
-	mode_t mode = strncmp(e->path, "public/", 7) == 0 ? 0666 : endpoint_program(s->program)->root_peers ? 0600 : 0660;
+	bool public = strncmp(e->path, "public/", 7) == 0;
+	mode_t mode = public ? 0666 : endpoint_program(s->program)->root_peers ? 0600 : 0660;
 	uid_t uid;
 	gid_t gid;
 	bool known = strncmp(e->path, "login/", 6) == 0 ? layout_login_ids(conf, &uid, &gid) :
 							 layout_mail_ids(conf, &uid, &gid);
 	int fd = e->type == MASTERCF_UNIX ? frame_listen(e->path, mode, BACKLOG) : open_stream(e->path, mode);
 
-	if (fd >= 0 && !conf_unprivileged(conf) && (!known || chown(e->path, 0, gid) < 0))
+	if (fd >= 0 && !public && !conf_unprivileged(conf) && (!known || chown(e->path, 0, gid) < 0))
 		log_warn("%s: cannot give it to its group: %m", e->path);
 	return fd;
 }

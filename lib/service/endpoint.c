@@ -213,7 +213,7 @@ bool endpoints_of(const struct conf *c, const struct mastercf_service *s, struct
 		return b.ok;
 	}
 	add_path(&b, s->is_private ? "private" : "public");
-	if (strcmp(s->program, "auth") == 0) /* login sees nothing but its own directory */
+	if (strcmp(s->name, "auth") == 0) /* login sees nothing but its own directory */
 		add_path(&b, "login");
 	return b.ok;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A service for testing master and the worker skeleton: answers each line with the same line. -T: SINGLE instead of threads;
- * -B when: fails on purpose (start: before readiness, session: in the first session).
+ * -B when: fails on purpose (start: before readiness, session: in the first session). -I login, -I root: who to run as.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,11 +51,15 @@ int main(int argc, char **argv)
 		.option = option,
 		.after_jail = after_jail,
 		.session = session,
-		.option_letters = "B:T",
+		.option_letters = "B:I:T",
 	};
 
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "-T") == 0)
 			s.shape = SERVICE_SINGLE;
+		else if (strcmp(argv[i], "-Ilogin") == 0)
+			s.identity = SERVICE_AS_LOGIN;
+		else if (strcmp(argv[i], "-Iroot") == 0)
+			s.identity = SERVICE_AS_ROOT;
 	return service_main(argc, argv, &s);
 }
