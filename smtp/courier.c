@@ -296,6 +296,7 @@ static bool next_frame(struct courier *c)
 		return do_job(c);
 	case JOB_FRAME_IDLE:
 		leave(c);
+		c->site_until_ms = 0; /* lots are drawn anew: equal hosts share the load */
 		return !service_draining();
 	default:
 		log_error("unexpected frame from the queue manager");
