@@ -58,6 +58,9 @@ static void farewell(struct login *l, enum ending why)
 	case END_STOPPING:
 		stream_puts(l->io, "* BYE Server is shutting down.\r\n");
 		break;
+	case END_CROWDED:
+		stream_puts(l->io, "* BYE Too many connections from your network.\r\n");
+		break;
 	default:
 		break;
 	}

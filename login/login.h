@@ -25,6 +25,7 @@ enum ending {
 	END_BAD_COMMANDS,
 	END_ATTEMPTS,     /* login_max_attempts */
 	END_STOPPING,
+	END_CROWDED,      /* login_client_connection_count_limit */
 	END_ERROR,        /* the connection failed */
 	END_HANDED_OVER,  /* logged in: the client is somebody else's */
 	END_UNKNOWN,      /* auth did not answer: the client may be somebody else's, so not a word to it */

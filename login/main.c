@@ -5,6 +5,7 @@
 #include "lib/conf/conf.h"
 #include "lib/map/match.h"
 #include "login/login.h"
+#include "login/peers.h"
 
 struct match *login_trusted;
 bool login_plain_offered, login_login_offered;
@@ -42,6 +43,7 @@ static void before_jail(void)
 		log_fatal("login needs -P imap or -P pop3 in master.cf");
 	login_trusted = match_open(conf->login_trusted_networks, MATCH_NETWORK);
 	read_mechanisms();
+	peers_open(protocol->name);
 }
 
 static void session(const struct service_session *s)

@@ -34,6 +34,9 @@ static void farewell(struct login *l, enum ending why)
 	case END_STOPPING:
 		stream_puts(l->io, "-ERR [SYS/TEMP] Server is shutting down.\r\n");
 		break;
+	case END_CROWDED:
+		stream_puts(l->io, "-ERR [SYS/TEMP] Too many connections from your network.\r\n");
+		break;
 	default:
 		break;
 	}

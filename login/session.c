@@ -11,6 +11,7 @@
 #include "lib/conf/conf.h"
 #include "lib/map/match.h"
 #include "login/login.h"
+#include "login/peers.h"
 
 enum { FAREWELL_MS = 1000, RANDOM_BYTES = SESSION_ID_BYTES / 4 * 3 };
 
@@ -79,6 +80,8 @@ static const char *ending_str(enum ending why)
 		return "Disconnected: Too many failed logins";
 	case END_STOPPING:
 		return "Disconnected: Server is shutting down";
+	case END_CROWDED:
+		return "Disconnected: Too many connections from this network";
 	case END_UNKNOWN:
 		return "Disconnected: Auth process did not answer";
 	default:
@@ -153,15 +156,20 @@ static void say_farewell(struct login *l, enum ending why)
 void session_run(const struct service_session *s, const struct protocol *p)
 {
 	struct login l = { .protocol = p, .arena = ARENA_INIT, .remote = s->peer, .local = s->local };
-	enum ending why;
+	enum ending why = END_CROWDED;
+	struct peers_place *place = NULL;
 
 	l.began_ms = clock_mono_ms();
 	l.io = stream_open(s->fd);
 	stream_set_deadline(l.io, clock_deadline(conf->login_timeout_ms));
 	make_session_id(&l);
 	l.secured = is_local(&l);
-	p->greet(&l);
-	why = p->talk(&l);
+	if (l.secured || conf->login_client_connection_count_limit == 0 ||
+	    peers_enter(&l.remote, (uint32_t)conf->login_client_connection_count_limit, &place)) {
+		p->greet(&l);
+		why = p->talk(&l);
+		peers_leave(place);
+	}
 	if (why != END_HANDED_OVER) {
 		if (why != END_UNKNOWN)
 			say_farewell(&l, why);

@@ -82,6 +82,26 @@ $c = from($client, 'imap');
 $c->expect(qr/LOGINDISABLED/);
 pass 'its neighbours may not';
 
+# One client cannot take all places before login.
+$c->close;
+$p->set(login_client_connection_count_limit => 4, sessions => 3);
+$p->reload;
+$p->wait_until('the new limit', sub {
+	my @c = map { from($client, 'imap') } 1 .. 6;
+	my @first = map { $_->line } @c;
+	return (4 == grep { /^\* OK/ } @first) && (2 == grep { /^\* BYE Too many connections from your network/ } @first);
+});
+pass 'login_client_connection_count_limit, over several processes';
+my @held = map { my $h = from($client, 'pop3'); $h->expect(qr/^\+OK/); $h } 1 .. 4;
+from($client, 'pop3')->expect(qr/^-ERR \[SYS\/TEMP\] Too many connections/);
+from($trusted, 'pop3')->expect(qr/^\+OK/);
+from($_, 'pop3')->expect(qr/^\+OK/) for ($server) x 8;
+pass 'others come in';
+$held[0]->cmd1('QUIT', qr/^\+OK/);
+ok $held[0]->eof, 'one leaves';
+$p->wait_until('a free place', sub { from($client, 'pop3')->line =~ /^\+OK/ });
+$_->close for @held;
+
 $p->set(disable_plaintext_auth => 'no');
 $p->reload;
 $c = $p->wait_until('the new setting', sub { my $n = from($client, 'imap'); $n->line =~ /AUTH=PLAIN/ && $n });
