@@ -250,6 +250,11 @@ struct map *map_open(const char *type_name)
 	return m;
 }
 
+void map_set_source(struct map *m, enum map_build how)
+{
+	m->how = how;
+}
+
 enum map_status map_get(struct map *m, struct arena *a, struct span key, struct span *value_r)
 {
 	struct snap *s = fresh_get(&m->fresh);

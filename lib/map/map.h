@@ -31,6 +31,10 @@ const char *map_type_name(size_t i);
 struct map *map_open(const char *type_name);
 enum map_status map_get(struct map *m, struct arena *a, struct span key, struct span *value_r) __attribute__((warn_unused_result));
 
+/* The text of m is of this kind, whatever conf says: before m is used for the first time. */
+enum map_build { MAP_BUILD_POSTMAP, MAP_BUILD_POSTALIAS };
+void map_set_source(struct map *m, enum map_build how);
+
 /* list: "hash:/etc/aliases, regexp:/x". Never NULL; empty list: MAP_NOTFOUND. */
 struct map_list *map_list_open(const char *list);
 /* The next word of *rest in a list of tables or patterns: comma or white space between them, { } keep words together. */
@@ -49,5 +53,4 @@ enum map_status map_list_get_address(struct map_list *l, struct arena *a, struct
 				     bool is_local, struct span *value_r, struct span *ext_r);
 
 /* Build the compiled form of type:path from its source text (postmap: keys folded, `key value' lines; postalias: aliases(5)). */
-enum map_build { MAP_BUILD_POSTMAP, MAP_BUILD_POSTALIAS };
 int map_build(const char *type_name, enum map_build how, struct buf *messages); /* 0, or -1 with messages; the old file stays */
