@@ -10,6 +10,8 @@ enum { RCPT_MIN_BYTES = 13 }; /* three empty strings and a flag byte */
 
 uint32_t format_crc(uint32_t crc, struct span bytes)
 {
+	if (bytes.len == 0)
+		return crc; /* zlib takes a NULL pointer for "start anew" */
 	return (uint32_t)crc32_z(crc, (const unsigned char *)bytes.ptr, bytes.len);
 }
 
