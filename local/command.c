@@ -96,9 +96,9 @@ static void make_environment(struct environment *e, const struct letter *l, cons
 	put_trusted(e, "SHELL", act->rights.shell);
 	put_trusted(e, "USER", user);
 	put_trusted(e, "LOGNAME", user);
-	put_foreign(e, "SENDER", addr_quote(e->a, act->sender.ptr ? act->sender : l->m->sender));
-	put_foreign(e, "RECIPIENT", addr_quote(e->a, act->address));
-	put_foreign(e, "ORIGINAL_RECIPIENT", addr_quote(e->a, r->original.len > 0 ? r->original : r->address));
+	put_foreign(e, "SENDER", act->sender.ptr ? act->sender : l->m->sender);
+	put_foreign(e, "RECIPIENT", act->address);
+	put_foreign(e, "ORIGINAL_RECIPIENT", r->original.len > 0 ? r->original : r->address);
 	put_foreign(e, "LOCAL", to.local);
 	put_foreign(e, "DOMAIN", to.domain);
 	put_foreign(e, "EXTENSION", ext);

@@ -44,6 +44,7 @@ struct context {
 	bool bad_rights;       /* there is no account to run them as */
 	struct span sender;    /* of owner-alias; ptr NULL: the message's */
 	struct span delivered; /* Delivered-To: */
+	struct span ext;       /* of the name that is being expanded, for a command's environment */
 	struct span resubmit;  /* ptr not NULL: local users other than this one get a queue entry of their own */
 };
 
@@ -69,6 +70,7 @@ static struct action *add(struct expansion *x, const struct context *ctx, enum a
 	act->delivered = ctx->delivered;
 	act->sender = ctx->sender;
 	act->rights = ctx->rights;
+	act->ext = ctx->ext;
 	return act;
 }
 
@@ -240,27 +242,32 @@ static bool find_owner(struct expansion *x, struct context *ctx, struct span nam
 	return status != MAP_TEMP;
 }
 
-static void expand_alias_value(struct expansion *x, const struct context *ctx, struct span name, struct span domain,
+struct recipient {
+	struct span local, user, ext, domain, address;
+	struct user account;
+};
+
+static void expand_alias_value(struct expansion *x, const struct context *ctx, const struct recipient *r, struct span name,
 			       struct span value, uid_t owner)
 {
-	struct span address = span_cstr(arena_printf(x->a, SPAN_FMT "@" SPAN_FMT, SPAN_ARG(name), SPAN_ARG(domain)));
 	struct context inner = *ctx;
 
+	inner.ext = span_skip(r->local, name.len + 1);
 	inner.source = "alias";
 	inner.where = arena_printf(x->a, "alias " SPAN_FMT, SPAN_ARG(name));
 	inner.as_root = owner == 0;
 	inner.bad_rights = !rights_of_owner(x->a, owner, &inner.rights);
-	if (!find_owner(x, &inner, name, domain)) {
-		add_fail(x, ctx, address, verdict_make(x->a, "4.3.0", "alias database unavailable"));
+	if (!find_owner(x, &inner, name, r->domain)) {
+		add_fail(x, ctx, r->address, verdict_make(x->a, "4.3.0", "alias database unavailable"));
 		return;
 	}
 	x->depth++;
-	expand_list(x, &inner, value, address);
+	expand_list(x, &inner, value, r->address);
 	x->depth--;
 }
 
-/* True: the name is an alias, or it cannot be known; all is done. */
-static bool try_alias(struct expansion *x, const struct context *ctx, struct span name, struct span domain)
+/* name: r's local part, with or without its extension. True: it is an alias, or it cannot be known; all is done. */
+static bool try_alias(struct expansion *x, const struct context *ctx, const struct recipient *r, struct span name)
 {
 	struct span value;
 	uid_t owner = 0;
@@ -270,24 +277,18 @@ static bool try_alias(struct expansion *x, const struct context *ctx, struct spa
 	if (status == MAP_NOTFOUND)
 		return false;
 	if (status == MAP_TEMP) {
-		add_fail(x, ctx, span_cstr(arena_printf(x->a, SPAN_FMT "@" SPAN_FMT, SPAN_ARG(name), SPAN_ARG(domain))),
-			 verdict_make(x->a, "4.3.0", "alias database unavailable"));
+		add_fail(x, ctx, r->address, verdict_make(x->a, "4.3.0", "alias database unavailable"));
 		return true;
 	}
 	mark = seen_open(x, "alias", name);
 	if (mark)
 		return mark == &done_mark;
-	expand_alias_value(x, ctx, name, domain, value, owner);
+	expand_alias_value(x, ctx, r, name, value, owner);
 	seen_done(x, "alias", name);
 	return true;
 }
 
 /* --- users -------------------------------------------------------------------------------------------------------- */
-
-struct recipient {
-	struct span local, user, ext, domain, address;
-	struct user account;
-};
 
 static const char *parameter_for(struct expansion *x, const struct recipient *r, const char *parameter, bool known)
 {
@@ -338,6 +339,7 @@ static bool try_forward(struct expansion *x, const struct context *ctx, const st
 		add_fail(x, ctx, r->address, v);
 	if (status == SOURCE_OK) {
 		inner.source = "forward";
+		inner.ext = r->ext;
 		inner.rights = rights_of_user(x->a, &r->account);
 		inner.as_root = inner.bad_rights = false;
 		inner.delivered = r->address;
@@ -452,10 +454,10 @@ static void expand_local(struct expansion *x, const struct context *ctx, struct 
 		add_fail(x, ctx, r.address, verdict_make(x->a, "5.4.6", "alias expansion is nested too deeply"));
 		return;
 	}
-	if (!direct && try_alias(x, ctx, r.local, domain))
+	if (!direct && try_alias(x, ctx, &r, r.local))
 		return;
 	if (!direct && addr_split_ext(r.local, span_cstr(conf->recipient_delimiter), &base, &ext) &&
-	    try_alias(x, ctx, base, domain))
+	    try_alias(x, ctx, &r, base))
 		return;
 	expand_user(x, ctx, &r, direct);
 }

@@ -238,12 +238,14 @@ static int show_id(const char *id, const struct shown *shown)
 {
 	const struct queue_place place = { 0 };
 	struct queue_message *m = NULL;
+	enum queue_status opened;
 
 	if (!queue_id_valid(span_cstr(id))) {
 		log_error("\"%s\" is not a queue id", id);
 		return EX_USAGE;
 	}
-	return show_opened(queue_open(id, &place, &m), m, id, shown);
+	opened = queue_open(id, &place, &m);
+	return show_opened(opened, m, id, shown);
 }
 
 /* The file's name is the id that its envelope must hold. */
@@ -251,6 +253,7 @@ static int show_file(const char *path, const struct shown *shown)
 {
 	const char *slash = strrchr(path, '/'), *id = slash ? slash + 1 : path;
 	struct queue_message *m = NULL;
+	enum queue_status opened;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0) {
@@ -262,7 +265,8 @@ static int show_file(const char *path, const struct shown *shown)
 		close(fd);
 		return EX_USAGE;
 	}
-	return show_opened(queue_open_fd(fd, id, &m), m, path, shown);
+	opened = queue_open_fd(fd, id, &m);
+	return show_opened(opened, m, path, shown);
 }
 
 /* --- command line ------------------------------------------------------------------------------------------------- */
