@@ -58,7 +58,8 @@ static uint64_t run(const uint8_t *data, size_t size, size_t step, bool scan)
 		/* A line may be both too long and hold a NUL: which of them is seen first depends on the chunks. */
 		sum = sum * 31 + (st == IMAP_READ_BAD ? IMAP_READ_TOO_LONG : st);
 		if (st == IMAP_READ_LITERAL) {
-			(void)imap_reader_take(&r);
+			if (imap_reader_take(&r))
+				sum = sum * 31 + 1;
 			continue;
 		}
 		for (size_t i = 0; i < r.text.len && st == IMAP_READ_DONE; i++)
