@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -14,7 +13,7 @@ enum { PASSWD_BUFFER = 16384 };
 
 bool rights_privileged(void)
 {
-	return getuid() == 0 && strcmp(conf->unprivileged_mode, "yes") != 0;
+	return !conf_unprivileged(conf);
 }
 
 static void set_rights(struct arena *a, struct rights *r, const struct passwd *pw)

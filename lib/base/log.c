@@ -2,6 +2,7 @@
 #include "lib/base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,19 @@ static struct {
 	int fd;
 	int facility;
 	bool debug;
+	int pid; /* asking the kernel for every line would be a system call each */
 } out = { .tag = "posthouse", .to = LOG_TO_STDERR, .fd = STDERR_FILENO, .facility = LOG_MAIL };
+
+static void know_pid(void)
+{
+	out.pid = (int)getpid();
+}
+
+__attribute__((constructor)) static void keep_pid(void)
+{
+	know_pid();
+	pthread_atfork(NULL, NULL, know_pid);
+}
 
 static const struct {
 	const char *label;
@@ -112,11 +125,11 @@ static int prefix(char *line, size_t size, const char *tag, enum log_level level
 	if (out.to == LOG_TO_STDERR)
 		n = snprintf(line, size, "%s: %s", short_tag ? short_tag + 1 : tag, levels[level].label);
 	else if (out.to == LOG_TO_FD)
-		n = snprintf(line, size, "%s %s %s[%d]: %s", date(), out.host, tag, (int)getpid(),
+		n = snprintf(line, size, "%s %s %s[%d]: %s", date(), out.host, tag, out.pid,
 			     levels[level].label);
 	else
 		n = snprintf(line, size, "<%d>%s %s[%d]: %s", out.facility | levels[level].priority, date(), tag,
-			     (int)getpid(), levels[level].label);
+			     out.pid, levels[level].label);
 	return n;
 }
 

@@ -263,14 +263,27 @@ static bool parse_gid(struct arena *a, struct span text, gid_t *gid_r)
 	return true;
 }
 
+/* In unprivileged mode everybody is us. Identities do not change there, and this runs for every recipient. */
+static void be_us(struct user *u)
+{
+	static _Atomic int64_t ids = -1; /* uid and gid, once known */
+
+	if (ids < 0)
+		ids = (int64_t)geteuid() << 31 | (int64_t)getegid();
+	u->uid = (uid_t)(ids >> 31);
+	u->gid = (gid_t)(ids & 0x7fffffff);
+}
+
 static enum map_status from_line(struct arena *a, const char *path, const struct passwd_line *line, struct user *user_r)
 {
-	struct user u = { .name = arena_span(a, line->name), .uid = geteuid(), .gid = getegid(),
+	struct user u = { .name = arena_span(a, line->name),
 			  .home = arena_cstr(a, line->home.len ? line->home : SPAN("/nonexistent")),
 			  .shell = arena_cstr(a, line->shell),
 			  .mail_location = line->mail.len ? arena_cstr(a, line->mail) : NULL };
 
-	if (!conf_unprivileged(conf) && (!parse_uid(a, line->uid, &u.uid) || !parse_gid(a, line->gid, &u.gid))) {
+	if (conf_unprivileged(conf))
+		be_us(&u);
+	else if (!parse_uid(a, line->uid, &u.uid) || !parse_gid(a, line->gid, &u.gid)) {
 		log_error("%s: user " SPAN_FMT " has no valid uid and gid", path, SPAN_ARG(line->name));
 		return MAP_TEMP;
 	}
@@ -308,10 +321,8 @@ static enum map_status source_lookup(struct span source, struct arena *a, struct
 	}
 	if (!cache_get(a, name, user_r, &st))
 		st = system_lookup(a, name, user_r);
-	if (st == MAP_OK && conf_unprivileged(conf)) {
-		user_r->uid = geteuid();
-		user_r->gid = getegid();
-	}
+	if (st == MAP_OK && conf_unprivileged(conf))
+		be_us(user_r);
 	return st;
 }
 
