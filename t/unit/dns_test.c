@@ -264,7 +264,7 @@ static void pointer_loops(void **state)
 static void alias_loops(void **state)
 {
 	struct fixture f = { .a = ARENA_INIT };
-	char from[16], to[16];
+	char from[32], to[32];
 
 	(void)state;
 	begin(&f.packet, ANSWER, 2, "a.example", DNS_A);
