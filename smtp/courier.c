@@ -97,7 +97,7 @@ static bool connect_next(struct courier *c, struct attempt *t)
 		struct span relay = SPAN_NONE;
 		struct verdict why;
 
-		c->peer = peer_open(&c->a, host, &why, &relay);
+		c->peer = peer_open(&c->a, host, c->qmgr, &why, &relay);
 		t->servers += relay.len > 0;
 		if (c->peer)
 			return true;

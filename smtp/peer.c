@@ -11,7 +11,7 @@
 #include "lib/conf/conf.h"
 #include "smtp/self.h"
 
-enum { QUOTED_MAX = 600 };
+enum { QUOTED_MAX = 600, WATCH_MS = 2000 };
 
 /* --- stages ----------------------------------------------------------------------------------------------------------- */
 
@@ -63,8 +63,8 @@ struct verdict peer_lost(struct peer *p, enum peer_stage stage, enum io_status s
 		return verdict_make(a, "4.4.2", "conversation with " SPAN_FMT " timed out while %s", SPAN_ARG(p->name),
 				    doing);
 	if (status == IO_STOPPING)
-		return verdict_make(a, "4.3.2", "mail system is stopping: conversation with " SPAN_FMT
-				    " broken off while %s", SPAN_ARG(p->name), doing);
+		return verdict_make(a, "4.3.2", "conversation with " SPAN_FMT " broken off by our own mail system while %s",
+				    SPAN_ARG(p->name), doing);
 	return verdict_make(a, "4.4.2", "lost connection with " SPAN_FMT " while %s", SPAN_ARG(p->name), doing);
 }
 
@@ -96,15 +96,32 @@ struct verdict peer_verdict(const struct peer *p, enum peer_stage stage, struct 
 			    SPAN_ARG(quotable(r->text)), stages[stage].command);
 }
 
-/*
- * More input. When the system stops, waiting for a server ends at once, save for the answer to the final dot: without
- * it the message would go out a second time. It is waited for as long as master allows.
- */
-static enum io_status more_input(struct peer *p, enum peer_stage stage)
+/* Did the queue manager go away? Whoever follows it waits for us, so nothing may take long now. */
+static bool is_orphaned(const struct peer *p)
 {
-	enum io_status status = stream_fill(p->stream);
-	struct pollfd fd = { .fd = stream_fd(p->stream), .events = POLLIN };
+	struct pollfd fd = { .fd = p->owner_fd };
 
+	return poll(&fd, 1, 0) > 0 && fd.revents & (POLLHUP | POLLERR);
+}
+
+/*
+ * More input. When the system stops or the queue manager is gone, waiting for a server ends soon, save for the answer to
+ * the final dot: without it the message would go out a second time. At a stop that is waited for as long as master allows.
+ */
+static enum io_status more_input(struct peer *p, enum peer_stage stage, int64_t deadline_ms)
+{
+	struct pollfd fd = { .fd = stream_fd(p->stream), .events = POLLIN };
+	enum io_status status = stream_flush(p->stream);
+
+	while (status == IO_OK) {
+		int64_t slice = clock_deadline(WATCH_MS);
+
+		stream_set_deadline(p->stream, slice < deadline_ms ? slice : deadline_ms);
+		status = stream_fill(p->stream);
+		if (status != IO_TIMEOUT || clock_mono_ms() >= deadline_ms)
+			break;
+		status = stage != PEER_DOT && is_orphaned(p) ? IO_STOPPING : IO_OK;
+	}
 	if (status != IO_STOPPING || stage != PEER_DOT)
 		return status;
 	if (poll(&fd, 1, (int)(conf->stop_timeout_ms * 3 / 4)) <= 0)
@@ -115,15 +132,16 @@ static enum io_status more_input(struct peer *p, enum peer_stage stage)
 bool peer_answer(struct peer *p, enum peer_stage stage, struct arena *a, struct verdict *trouble_r)
 {
 	enum smtp_reply_status status = SMTP_REPLY_MORE;
+	int64_t deadline_ms = clock_deadline(peer_timeout_ms(stage));
 
 	smtp_reply_reset(&p->parser);
-	stream_set_deadline(p->stream, clock_deadline(peer_timeout_ms(stage)));
+	stream_set_deadline(p->stream, deadline_ms);
 	while (status == SMTP_REPLY_MORE) {
 		struct span in = stream_buffered(p->stream);
 		size_t before = in.len;
 		enum io_status io = IO_OK;
 
-		if (before == 0 && (io = more_input(p, stage)) != IO_OK) {
+		if (before == 0 && (io = more_input(p, stage, deadline_ms)) != IO_OK) {
 			*trouble_r = peer_lost(p, stage, io, a);
 			return false;
 		}
@@ -220,7 +238,8 @@ static bool introduced(struct peer *p, const struct site_host *host, struct aren
 	return false;
 }
 
-struct peer *peer_open(struct arena *a, const struct site_host *host, struct verdict *trouble_r, struct span *relay_r)
+struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_fd, struct verdict *trouble_r,
+		       struct span *relay_r)
 {
 	char text[NETADDR_TEXT_MAX];
 	struct span name = span_cstr(arena_printf(a, SPAN_FMT "[%s]", SPAN_ARG(host->name),
@@ -232,6 +251,7 @@ struct peer *peer_open(struct arena *a, const struct site_host *host, struct ver
 		return NULL;
 	p = mem_zalloc(sizeof *p);
 	p->stream = stream_open(fd);
+	p->owner_fd = owner_fd;
 	p->opened_ms = clock_mono_ms();
 	p->name = arena_span(&p->a, name);
 	p->relay = span_cstr(arena_printf(&p->a, SPAN_FMT ":%u", SPAN_ARG(name), (unsigned)host->addr.port));

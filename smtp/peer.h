@@ -39,6 +39,7 @@ struct peer {
 	struct span name;            /* "mx.example.com[192.0.2.1]" */
 	struct span relay;           /* "mx.example.com[192.0.2.1]:25" */
 	struct smtp_ehlo ehlo;       /* nothing offered after HELO */
+	int owner_fd;                /* the queue manager's: long waits end when it is gone */
 	int64_t opened_ms;
 	unsigned letters;            /* begun on this connection */
 	bool unfinished;             /* a transaction is open: RSET before the next letter */
@@ -49,7 +50,8 @@ struct peer {
  * Connect and introduce ourselves. NULL: *trouble_r says why, in a; *relay_r (in a) is the server's relay text when it was connected
  * to, else untouched.
  */
-struct peer *peer_open(struct arena *a, const struct site_host *host, struct verdict *trouble_r, struct span *relay_r);
+struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_fd, struct verdict *trouble_r,
+		       struct span *relay_r);
 /* Say QUIT when there is still somebody to hear it, without waiting for an answer. NULL is fine. */
 void peer_close(struct peer *p);
 
