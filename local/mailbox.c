@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
@@ -72,6 +73,7 @@ struct mailbox *mailbox_open(struct arena *a, const struct action *act, struct v
 		.size_limit = limit_of(act),
 		.lock_methods = conf->mailbox_delivery_lock,
 		.allow_special = act->kind == ACTION_FILE,
+		.lock_deadline_ms = clock_deadline(conf->deliver_lock_attempts * conf->deliver_lock_delay_ms),
 	};
 	gid_t group = prepare_spool(a, act);
 	struct deliver_batch *batch;

@@ -4,15 +4,18 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/conf/conf.h"
 #include "lib/io/frame.h"
 #include "lib/queue/job.h"
 #include "lib/route/route.h"
 #include "lib/service/service.h"
+#include "lib/store/dotlock.h"
 #include "local/local.h"
 
 static void prepare(void)
 {
 	signal(SIGPIPE, SIG_IGN);
+	dotlock_set_stale_ms(conf->stale_lock_time_ms);
 	route_init();
 }
 

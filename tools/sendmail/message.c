@@ -288,8 +288,6 @@ static void complete_header(struct arena *a, const struct options *o, struct spa
 		if (keep)
 			buf_add_span(&l->header, f.raw);
 	}
-	if (!has_field(raw, "", "To") && !has_field(raw, "", "Cc"))
-		buf_adds(&l->header, "To: undisclosed-recipients:;\n");
 	if (!has_field(raw, prefix, "Message-Id"))
 		put_message_id(l, prefix);
 	if (!has_field(raw, prefix, "Date"))
