@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* PLAIN and LOGIN as POP3's AUTH (RFC 5034) and IMAP's AUTHENTICATE (RFC 3501 6.2.2, 4959) carry them: both speak "+ " and base64. */
+/*
+ * PLAIN and LOGIN as POP3's AUTH (RFC 5034) and IMAP's AUTHENTICATE (RFC 3501 6.2.2, RFC 4959) carry them: both speak "+ " and
+ * base64.
+ */
 #include <string.h>
 
 #include "lib/base/base64.h"

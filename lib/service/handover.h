@@ -69,7 +69,8 @@ enum {
  */
 bool handover_put_login(struct buf *b, const struct handover_login *l) __attribute__((warn_unused_result));
 bool handover_get_login(struct span frame, struct handover_login *l_r) __attribute__((warn_unused_result));
-bool handover_put_answer(struct buf *b, enum handover_code code, struct span user, uint32_t pid) __attribute__((warn_unused_result));
+bool handover_put_answer(struct buf *b, enum handover_code code, struct span user, uint32_t pid)
+	__attribute__((warn_unused_result));
 bool handover_get_answer(struct span frame, enum handover_code *code_r, struct span *user_r, uint32_t *pid_r)
 	__attribute__((warn_unused_result));
 bool handover_put_session(struct buf *b, const struct handover_session *s) __attribute__((warn_unused_result));

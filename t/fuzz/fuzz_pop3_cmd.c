@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A POP3 command line of any bytes, its numbers, and the same bytes as a SASL response, a login name, a password field and a message. */
+/* Any bytes as a POP3 command line, a SASL response, a login name, a password field and a message. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -24,10 +24,10 @@ static void greet(struct stream *io, const struct handover_session *s)
 		snprintf(groups + strlen(groups), sizeof groups - strlen(groups), "%s%d", i ? "," : "", (int)list[i]);
 	if (getcwd(cwd, sizeof cwd) == NULL)
 		snprintf(cwd, sizeof cwd, "?");
-	stream_printf(io, "%.*s OK user=%.*s uid=%d gid=%d pid=%d method=%.*s rip=%s secured=%d home=%s input=%zu groups=%s session=%.*s\r\n",
-		      SPAN_ARG(s->tag), SPAN_ARG(s->user.name), (int)getuid(), (int)getgid(), (int)getpid(),
-		      SPAN_ARG(s->mechanism), netaddr_text(&s->remote, remote), s->secured, cwd, s->input.len, groups,
-		      SPAN_ARG(s->session_id));
+	stream_printf(io, "%.*s OK user=%.*s uid=%d gid=%d groups=%s pid=%d home=%s ", SPAN_ARG(s->tag), SPAN_ARG(s->user.name),
+		      (int)getuid(), (int)getgid(), groups, (int)getpid(), cwd);
+	stream_printf(io, "method=%.*s rip=%s secured=%d input=%zu session=%.*s\r\n", SPAN_ARG(s->mechanism),
+		      netaddr_text(&s->remote, remote), s->secured, s->input.len, SPAN_ARG(s->session_id));
 }
 
 static void serve(const struct handover_session *s, int fd)
