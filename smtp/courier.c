@@ -29,6 +29,7 @@ struct courier {
 	struct site site;
 	int64_t site_until_ms;
 	struct peer *peer;
+	int64_t leave_at_ms;     /* nothing to do: the peer is let go then */
 	size_t next_host;        /* in site.hosts: the one after peer's */
 	/* this job */
 	bool down;               /* no host of the destination answers; its remaining messages are not tried */
@@ -282,22 +283,41 @@ static bool do_job(struct courier *c)
 	return ok;
 }
 
+static void let_go(struct courier *c)
+{
+	leave(c);
+	c->site_until_ms = 0; /* lots are drawn anew: equal hosts share the load */
+}
+
+/* For as long as more mail may well follow, the connection stays: making one costs more than a letter. */
+static bool idle(struct courier *c)
+{
+	if (service_draining() || conf->smtp_connection_cache_time_limit_ms == 0)
+		let_go(c);
+	else
+		c->leave_at_ms = clock_deadline(conf->smtp_connection_cache_time_limit_ms);
+	return !service_draining();
+}
+
 /* False: the session is over. */
 static bool next_frame(struct courier *c)
 {
 	enum io_status status;
 
 	buf_reset(&c->in);
-	status = frame_recv(c->qmgr, &c->in, NULL, CLOCK_NEVER);
+	status = frame_recv(c->qmgr, &c->in, NULL, c->peer ? c->leave_at_ms : CLOCK_NEVER);
+	c->leave_at_ms = CLOCK_NEVER;
+	if (status == IO_TIMEOUT) {
+		let_go(c);
+		return true;
+	}
 	if (status != IO_OK)
 		return false;
 	switch (job_type(buf_span(&c->in))) {
 	case JOB_FRAME_JOB:
 		return do_job(c);
 	case JOB_FRAME_IDLE:
-		leave(c);
-		c->site_until_ms = 0; /* lots are drawn anew: equal hosts share the load */
-		return !service_draining();
+		return idle(c);
 	default:
 		log_error("unexpected frame from the queue manager");
 		return false;
@@ -306,7 +326,7 @@ static bool next_frame(struct courier *c)
 
 void courier_session(const struct service_session *session)
 {
-	struct courier c = { .qmgr = session->fd, .room = mem_alloc(LETTER_ROOM_BYTES) };
+	struct courier c = { .qmgr = session->fd, .room = mem_alloc(LETTER_ROOM_BYTES), .leave_at_ms = CLOCK_NEVER };
 	int work = queue_work_begin();
 
 	buf_init(&c.in, FRAME_MAX);

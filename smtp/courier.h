@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A delivery slot of qmgr: takes jobs, one after the other, and keeps the connection to the destination between them until qmgr
- * says IDLE, names another next hop, or the connection fails. See lib/queue/job.h for what is said to qmgr.
+ * A delivery slot of qmgr: takes jobs, one after the other, and keeps the connection to the destination between them until it
+ * has been IDLE for smtp_connection_cache_time_limit, qmgr names another next hop, or the connection fails. See lib/queue/job.h for what is said to qmgr.
  *
  *	has		event				does
  *	nothing		JOB				resolve, connect, send; has a peer, or reports why not
@@ -9,7 +9,9 @@
  *	a peer		JOB, another next hop		QUIT; as with nothing
  *	a peer		stale when used again		connect once more; nothing is held against anybody
  *	a peer		temporary refusal		the next host, while smtp_mx_session_limit allows
- *	anything	IDLE, end of qmgr, stop		QUIT
+ *	a peer		IDLE				keeps it for a moment
+ *	an idle peer	its time is over		QUIT
+ *	anything	end of qmgr, stop		QUIT
  */
 #pragma once
 #include "lib/service/service.h"

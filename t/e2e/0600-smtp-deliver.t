@@ -109,4 +109,20 @@ for my $pipelining (0, 1) {
 	$t->play('idle');
 }
 
+# --- an idle connection is kept for a moment, and only for a moment ------------------------------------------------------
+
+undef $t;
+$t = SmtpTest->new(smtp_connection_cache_time_limit => '300ms');
+{
+	my $s = $t->server;
+	my @m = map { $t->letter("k$_\@example.test") } 1 .. 2;
+	$t->job($s->{hop}, $m[0]);
+	$t->play('idle');
+	my $r = $t->job($s->{hop}, $m[1]);
+	like $r->{log}, qr/conn_use=2/, 'used again after IDLE';
+	$t->play('idle');
+	for (1 .. 500) { last if $s->said =~ /QUIT/; select undef, undef, undef, 0.01 }
+	like $s->said, qr/^1 QUIT$/m, 'QUIT when nothing comes';
+}
+
 done_testing;

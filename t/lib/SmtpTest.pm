@@ -33,7 +33,7 @@ sub new {
 		 daemon_directory => $self->{bin}, alias_maps => '', alias_database => '', maillog_file => "$dir/maillog",
 		 userdb => "passwd-file:$dir/users", passdb => "passwd-file:$dir/users", smtp_connect_timeout => '1s',
 		 smtp_helo_timeout => '1s', smtp_mail_timeout => '1s', smtp_rcpt_timeout => '1s', smtp_data_init_timeout => '1s',
-		 smtp_data_xfer_timeout => '1s', smtp_data_done_timeout => '1s', %main);
+		 smtp_data_xfer_timeout => '1s', smtp_data_done_timeout => '1s', smtp_connection_cache_time_limit => '0s', %main);
 	my $services = delete $main{SERVICES} || '';
 	spew("$dir/main.cf", join '', map { "$_ = $main{$_}\n" } sort keys %main);
 	spew("$dir/users", '');
