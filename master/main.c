@@ -168,6 +168,15 @@ static void prepare_queue(void)
 		log_fatal("cannot become root again: %m");
 }
 
+/* Whatever a careless parent left open is not ours to keep open for days; sockets from the service manager are. */
+static void close_inherited(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	int keep = pid && count && atoi(pid) == getpid() ? atoi(count) : 0;
+
+	close_range(3 + (unsigned)(keep > 0 ? keep : 0), ~0U, 0);
+}
+
 /* Errors up to here go to standard error, for the one who typed the command, and end the process. */
 static void start(struct buf *messages)
 {
@@ -208,6 +217,7 @@ int main(int argc, char **argv)
 
 	log_open("posthouse/master", LOG_TO_STDERR, -1, 0);
 	read_options(argc, argv, &daemon);
+	close_inherited();
 	outcome_fd = daemon ? daemonise() : -1;
 	umask(077);
 	raise_limits();

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,13 +14,16 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
+enum { SEND_S = 5 };
+
 static int notify_fd = -1;
 static int64_t watchdog_ms;
 static struct loop_timer watchdog;
 
-static void tell(const char *text)
+/* A service manager that hangs must not make master hang: the wait is bounded, and a sign of life is not worth one. */
+static void tell(const char *text, int flags)
 {
-	if (notify_fd >= 0 && send(notify_fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+	if (notify_fd >= 0 && send(notify_fd, text, strlen(text), MSG_NOSIGNAL | flags) < 0 && !flags)
 		log_warn("service manager: %m");
 }
 
@@ -42,6 +46,8 @@ void notify_init(void)
 		close(notify_fd);
 		notify_fd = -1;
 	}
+	if (notify_fd >= 0)
+		setsockopt(notify_fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){ SEND_S, 0 }, sizeof(struct timeval));
 	if (usec && (pid == NULL || atoi(pid) == getpid()))
 		watchdog_ms = atoll(usec) / 2000; /* twice per interval */
 	unsetenv("NOTIFY_SOCKET");
@@ -51,7 +57,7 @@ void notify_init(void)
 
 static void alive(struct loop_timer *t)
 {
-	tell("WATCHDOG=1");
+	tell("WATCHDOG=1", MSG_DONTWAIT);
 	loop_timer_set(master.loop, t, clock_mono_ms() + watchdog_ms);
 }
 
@@ -60,7 +66,7 @@ void notify_ready(void)
 	char text[64];
 
 	snprintf(text, sizeof text, "READY=1\nMAINPID=%d", (int)getpid());
-	tell(text);
+	tell(text, 0);
 	if (notify_fd < 0 || watchdog_ms <= 0)
 		return;
 	watchdog.fire = alive;
@@ -75,10 +81,10 @@ void notify_reloading(void)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld",
 		 (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
-	tell(text);
+	tell(text, 0);
 }
 
 void notify_stopping(void)
 {
-	tell("STOPPING=1");
+	tell("STOPPING=1", 0);
 }

@@ -175,7 +175,7 @@ static void drain_services(void)
 	}
 }
 
-static void use_plan(struct plan *p, bool first)
+static void use_plan(struct plan *p)
 {
 	struct arena old = master.arena;
 
@@ -193,7 +193,7 @@ static void use_plan(struct plan *p, bool first)
 
 		if (s->retired)
 			continue;
-		service_set_wakeup(s, first);
+		service_set_wakeup(s, true); /* who was running is running again, not only when somebody connects */
 		service_settle(s);
 	}
 	arena_free(&old);
@@ -205,7 +205,7 @@ bool config_start(struct buf *messages)
 
 	if (!make_plan(&p))
 		return false;
-	use_plan(&p, true);
+	use_plan(&p);
 	return true;
 }
 
@@ -249,7 +249,7 @@ static bool try_reload(struct buf *messages)
 		return false;
 	}
 	log_rotate();
-	use_plan(&p, false);
+	use_plan(&p);
 	conf_free((struct conf *)(uintptr_t)old);
 	return true;
 }

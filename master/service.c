@@ -172,6 +172,8 @@ void service_child_ended(struct child *c, int status)
 		if (s->backoff.pause_ms >= 1000)
 			log_warn("%s/%s: bad command startup -- throttling", conf->daemon_directory, s->entry->program);
 	}
+	if (!good && s->entry->wakeup_s > 0 && !s->entry->wakeup_if_used) /* it runs even if nobody connects */
+		loop_timer_set(master.loop, &s->wakeup, s->throttled ? s->backoff.until_ms + 1 : clock_mono_ms());
 	service_settle(s);
 }
 
