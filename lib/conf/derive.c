@@ -39,7 +39,7 @@ static void derive_hostname(struct conf_raw *raw, struct buf *messages)
 	if (*value_of(raw, "myhostname"))
 		return;
 	if (gethostname(host, sizeof host - 1) < 0 || host[0] == '\0')
-		strcpy(host, "localhost");
+		memcpy(host, "localhost", sizeof "localhost");
 	domain = value_of(raw, "mydomain");
 	if (strchr(host, '.') == NULL) {
 		const char *full = arena_printf(&raw->arena, "%s.%s", host, *domain ? domain : "localdomain");

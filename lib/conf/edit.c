@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,16 +270,12 @@ int edit_replace_file(const char *path, struct span text)
 {
 	/* A link is followed, so that the file it names is replaced and not the link. */
 	AUTO_FREE char *real = realpath(path, NULL);
-	AUTO_FREE char *temp = NULL;
-	size_t size;
+	char temp[PATH_MAX + sizeof ".XXXXXX"];
 	int fd, rc, saved;
 
 	if (real == NULL)
 		return -1;
-	size = strlen(real) + sizeof ".XXXXXX";
-	temp = mem_alloc(size);
-	strcpy(temp, real);
-	strcat(temp, ".XXXXXX");
+	snprintf(temp, sizeof temp, "%s.XXXXXX", real);
 	fd = mkostemp(temp, O_CLOEXEC);
 	if (fd < 0)
 		return -1;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/htab.h"
 #include "lib/base/mem.h"
 #include "lib/conf/lines.h"
 #include "lib/map/fresh.h"
@@ -171,11 +172,20 @@ static struct snap *match_load(struct fresh *f, struct buf *why)
 
 struct match *match_open(const char *list, enum match_kind kind)
 {
-	struct match *m = mem_zalloc(sizeof *m);
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct htab known[MATCH_STRING + 1];
+	struct match *m;
 
-	fresh_init(&m->fresh, match_load);
-	m->list = mem_strdup(list);
-	m->kind = kind;
+	pthread_mutex_lock(&lock);
+	m = htab_get(&known[kind], span_cstr(list));
+	if (m == NULL) {
+		m = mem_zalloc(sizeof *m);
+		fresh_init(&m->fresh, match_load);
+		m->list = mem_strdup(list);
+		m->kind = kind;
+		htab_put(&known[kind], span_cstr(list), m);
+	}
+	pthread_mutex_unlock(&lock);
 	return m;
 }
 

@@ -19,7 +19,7 @@ enum match_kind {
 	MATCH_STRING,  /* exact, case-insensitive */
 };
 
-struct match *match_open(const char *list, enum match_kind kind); /* never NULL; lives for ever */
+struct match *match_open(const char *list, enum match_kind kind); /* never NULL; shared, lives for ever */
 /* MAP_OK: matches. MAP_NOTFOUND: does not. MAP_TEMP: a table could not be asked. */
 enum map_status match_name(struct match *m, struct span name);
 enum map_status match_netaddr(struct match *m, const struct netaddr *addr, struct span host_name);

@@ -5,6 +5,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/conf/lines.h"
+#include "lib/proto/aliases.h"
 
 static void snap_free(struct snap *s)
 {
@@ -61,19 +62,10 @@ static size_t unquote(struct span s, struct buf *out)
 	return 0;
 }
 
-static size_t bare_key_length(struct span s, enum map_build how)
+/* Split a logical line `key value'; NULL, or what is wrong with it. */
+static const char *split_line(struct span line, struct buf *quoted, struct span *key_r, struct span *value_r)
 {
-	size_t n = 0;
-
-	while (n < s.len && (how == MAP_BUILD_POSTALIAS ? s.ptr[n] != ':' : !ascii_isspace(s.ptr[n])))
-		n++;
-	return n;
-}
-
-/* Split a logical line; NULL, or what is wrong with it. */
-static const char *split_line(enum map_build how, struct span line, struct buf *quoted, struct span *key_r, struct span *value_r)
-{
-	size_t taken;
+	size_t taken = 0;
 
 	if (ascii_isspace(line.ptr[0]))
 		return "the line begins with white space and there is none before it that it continues";
@@ -83,22 +75,34 @@ static const char *split_line(enum map_build how, struct span line, struct buf *
 		if (taken == 0)
 			return "a quote is not closed";
 	} else {
-		taken = bare_key_length(line, how);
-		*key_r = span_trim(span_head(line, taken));
+		while (taken < line.len && !ascii_isspace(line.ptr[taken]))
+			taken++;
+		*key_r = span_head(line, taken);
 	}
-	line = span_trim(span_skip(line, taken));
-	if (how == MAP_BUILD_POSTALIAS) {
-		if (line.len == 0 || line.ptr[0] != ':')
-			return "an alias is `name: value': there is no colon";
-		line = span_trim(span_skip(line, 1));
-	}
-	*value_r = line;
+	*value_r = span_trim(span_skip(line, taken));
 	if (key_r->len == 0)
 		return "there is no key";
-	return line.len == 0 ? "there is no value after the key" : NULL;
+	return value_r->len == 0 ? "there is no value after the key" : NULL;
 }
 
-void table_source_parse(const struct table_source *src, struct span text)
+static void parse_aliases(const struct table_source *src, struct span text)
+{
+	struct arena a = ARENA_INIT;
+	struct alias_entry entry;
+	bool more = true;
+	int at = 0;
+
+	while (more && alias_entry_next(&a, &text, &at, &entry)) {
+		if (entry.bad)
+			warn(src, entry.line, "an alias is `name: value'");
+		else
+			more = src->each(src->arg, entry.line, entry.name, entry.value);
+		arena_reset(&a);
+	}
+	arena_free(&a);
+}
+
+static void parse_pairs(const struct table_source *src, struct span text)
 {
 	struct lines l = lines_begin(text);
 	struct buf line, quoted;
@@ -113,7 +117,7 @@ void table_source_parse(const struct table_source *src, struct span text)
 
 		buf_reset(&quoted);
 		wrong = line.overflow ? "the line is longer than 1 MiB"
-				      : split_line(src->how, buf_span(&line), &quoted, &key, &value);
+				      : split_line(buf_span(&line), &quoted, &key, &value);
 		if (wrong)
 			warn(src, at, wrong);
 		else
@@ -121,4 +125,12 @@ void table_source_parse(const struct table_source *src, struct span text)
 	}
 	buf_free(&line);
 	buf_free(&quoted);
+}
+
+void table_source_parse(const struct table_source *src, struct span text)
+{
+	if (src->how == MAP_BUILD_POSTALIAS)
+		parse_aliases(src, text);
+	else
+		parse_pairs(src, text);
 }

@@ -25,4 +25,5 @@ struct user {
 enum map_status userdb_get(struct arena *a, struct span name, struct user *user_r) __attribute__((warn_unused_result));
 
 /* The password field of a passwd-file for this user, for auth only; wipe it after use. MAP_NOTFOUND: no such user. */
-enum map_status userdb_password(const char *path, struct arena *a, struct span name, struct span *hash_r) __attribute__((warn_unused_result));
+enum map_status userdb_password(const char *path, struct arena *a, struct span name, struct span *hash_r)
+	__attribute__((warn_unused_result));
