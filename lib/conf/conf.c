@@ -15,7 +15,7 @@ enum { MESSAGES_MAX = 1 << 20 };
 
 const struct conf *conf;
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 static bool read_maincf(struct conf_raw *raw, struct buf *messages)
 {
@@ -50,7 +50,7 @@ static bool apply_overrides(struct conf_raw *raw, const char *const *overrides, 
 	return ok;
 }
 
-/* --- from text to fields --------------------------------------------------------------------------------------------- */
+/* --- from text to fields ------------------------------------------------------------------------------------------ */
 
 static const char *set_number(const struct conf_param *p, int64_t *field, const char *text, struct arena *a)
 {
@@ -141,7 +141,7 @@ void conf_free(struct conf *c)
 	free(c);
 }
 
-/* --- for programs ---------------------------------------------------------------------------------------------------- */
+/* --- for programs ------------------------------------------------------------------------------------------------- */
 
 const char *conf_dir(const char *option)
 {
@@ -174,7 +174,7 @@ bool conf_unprivileged(const struct conf *c)
 	return strcmp(c->unprivileged_mode, "yes") == 0;
 }
 
-/* --- transports ------------------------------------------------------------------------------------------------------ */
+/* --- transports --------------------------------------------------------------------------------------------------- */
 
 static const char *transport_value(const struct conf *c, struct arena *a, const char *transport, const char *suffix)
 {

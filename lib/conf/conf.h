@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The configuration: main.cf read into one struct, each field declared once in conf/params.def.
- * Strings are expanded ($name replaced) and NUL-terminated; times are milliseconds in fields that end in _ms; numbers are
- * range-checked. A field is named exactly like its parameter. PARAM_RAW strings are not expanded: the program that reads one
- * replaces its names at each use (expand.h). Empty defaults that are derived (myhostname, mynetworks, ...) are filled in;
- * unprivileged_mode is "yes" or "no".
+ * Strings are expanded ($name replaced) and NUL-terminated; times are milliseconds in fields that end in _ms; numbers
+ * are range-checked. A field is named exactly like its parameter. PARAM_RAW strings are not expanded: the program that
+ * reads one replaces its names at each use (expand.h). Empty defaults that are derived (myhostname, mynetworks, ...)
+ * are filled in; unprivileged_mode is "yes" or "no".
  */
 #pragma once
 #include <stdbool.h>
@@ -40,8 +40,8 @@ enum conf_status {
 };
 
 /*
- * Read dir/main.cf and overrides ("name=value", applied last, as -o). *out is valid unless CONF_ERROR and lives for ever.
- * messages: one line per problem, "error: " or "warning: " first.
+ * Read dir/main.cf and overrides ("name=value", applied last, as -o). *out is valid unless CONF_ERROR and lives for
+ * ever. messages: one line per problem, "error: " or "warning: " first.
  */
 enum conf_status conf_load(const char *dir, const char *const *overrides, size_t noverrides, struct conf **out,
 			   struct buf *messages) __attribute__((warn_unused_result));

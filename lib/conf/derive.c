@@ -44,8 +44,8 @@ static void derive_hostname(struct conf_raw *raw, struct buf *messages)
 	if (strchr(host, '.') == NULL) {
 		const char *full = arena_printf(&raw->arena, "%s.%s", host, *domain ? domain : "localdomain");
 
-		buf_addf(messages, "warning: the system's host name %s has no domain: using %s; set myhostname in %s\n", host,
-			 full, raw->file);
+		buf_addf(messages, "warning: the system's host name %s has no domain: using %s; set myhostname in %s\n",
+			 host, full, raw->file);
 		derive(raw, "myhostname", full);
 		return;
 	}
@@ -60,12 +60,13 @@ static void derive_domain(struct conf_raw *raw)
 		derive(raw, "mydomain", dot ? dot + 1 : "localdomain");
 }
 
-/* --- mynetworks ------------------------------------------------------------------------------------------------------ */
+/* --- mynetworks --------------------------------------------------------------------------------------------------- */
 
 static unsigned mask_bits(const struct sockaddr *mask, unsigned width)
 {
-	const unsigned char *p = width == 32 ? (const void *)&((const struct sockaddr_in *)(const void *)mask)->sin_addr
-					     : (const void *)&((const struct sockaddr_in6 *)(const void *)mask)->sin6_addr;
+	const unsigned char *p = width == 32
+				     ? (const void *)&((const struct sockaddr_in *)(const void *)mask)->sin_addr
+				     : (const void *)&((const struct sockaddr_in6 *)(const void *)mask)->sin6_addr;
 	unsigned bits = 0;
 
 	while (mask && bits < width && (p[bits / 8] & (0x80 >> bits % 8)))

@@ -44,7 +44,7 @@ static void add_line(struct buf *out, struct span line)
 		buf_addc(out, '\n');
 }
 
-/* --- main.cf --------------------------------------------------------------------------------------------------------- */
+/* --- main.cf ------------------------------------------------------------------------------------------------------ */
 
 static void add_assignment(struct buf *out, const struct edit *e)
 {
@@ -97,7 +97,7 @@ void edit_maincf(struct span text, enum edit_how how, const struct edit *edits, 
 	free(done);
 }
 
-/* --- master.cf ------------------------------------------------------------------------------------------------------- */
+/* --- master.cf ---------------------------------------------------------------------------------------------------- */
 
 static struct span take_word(struct span *rest)
 {
@@ -223,7 +223,7 @@ void edit_mastercf(struct span text, bool (*change)(void *ctx, struct entry *e, 
 	free(e);
 }
 
-/* --- files ----------------------------------------------------------------------------------------------------------- */
+/* --- files -------------------------------------------------------------------------------------------------------- */
 
 static int write_all(int fd, struct span text)
 {

@@ -9,7 +9,7 @@
 #include "lib/base/span.h"
 
 enum edit_how {
-	EDIT_SET,     /* the first setting of a name gets the new value, later ones go; a name that is not there is added */
+	EDIT_SET, /* the first setting of a name gets the new value, later ones go; a name that is not there is added */
 	EDIT_REMOVE,
 	EDIT_COMMENT, /* # in front of its lines */
 };
@@ -35,8 +35,8 @@ void entry_print(const struct entry *e, struct buf *out);
 size_t entry_override(const struct entry *e, struct span name, struct span *value_r);
 
 /*
- * master.cf's text with change called for each entry, in out. change gets the entry's words and writes what stands there
- * from now on (nothing: the entry goes); it returns false to leave the entry's lines as they are. Pure.
+ * master.cf's text with change called for each entry, in out. change gets the entry's words and writes what stands
+ * there from now on (nothing: the entry goes); it returns false to leave the entry's lines as they are. Pure.
  */
 void edit_mastercf(struct span text, bool (*change)(void *ctx, struct entry *e, struct span lines, struct buf *out),
 		   void *ctx, struct buf *out);

@@ -20,13 +20,14 @@
 enum { EXPAND_BYTES_MAX = 65536, EXPAND_DEPTH_MAX = 50, EXPAND_LOOKUPS_MAX = 20000 };
 
 struct expand {
-	/* The final text for name, in a: it is not expanded again. False: unset. depth: how deep this lookup is nested. */
+	/* The final text for name, in a: it is not expanded again. False: unset. depth: how deep this lookup is nested.
+	 */
 	bool (*lookup)(struct expand *e, struct arena *a, struct span name, struct span *value_r);
 	void *ctx;
 	struct arena *a;
-	unsigned depth, lookups;  /* zero at first */
-	bool testing;             /* the lookup decides a ${name?...}: an unset name is as good as an empty one */
-	const char *error;        /* why expand_text gave NULL */
+	unsigned depth, lookups; /* zero at first */
+	bool testing;            /* the lookup decides a ${name?...}: an unset name is as good as an empty one */
+	const char *error;       /* why expand_text gave NULL */
 };
 
 /* The expanded text in e->a, or NULL with e->error: past EXPAND_BYTES_MAX, too deep, too many names, bad syntax. */

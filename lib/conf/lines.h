@@ -23,9 +23,9 @@ struct lines {
 
 struct lines lines_begin(struct span text);
 /*
- * The next logical line, without line ends, in line_r (emptied first; buf_init'ed with at least LINES_LINE_MAX); first_r:
- * number of its first physical line. A continuation without a line before it is returned as it is, white space first.
- * False at the end of the text. line_r->overflow: the line was too long and is cut.
+ * The next logical line, without line ends, in line_r (emptied first; buf_init'ed with at least LINES_LINE_MAX);
+ * first_r: number of its first physical line. A continuation without a line before it is returned as it is, white space
+ * first. False at the end of the text. line_r->overflow: the line was too long and is cut.
  */
 bool lines_next(struct lines *l, struct buf *line_r, int *first_r);
 

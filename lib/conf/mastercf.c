@@ -120,7 +120,7 @@ static void add_override(struct reader *r, struct mastercf_service *s, struct sp
 		complain(r, "-o " SPAN_FMT ": %s", SPAN_ARG(text), wrong);
 	else
 		s->overrides[s->noverrides++] =
-			arena_printf(r->a, SPAN_FMT "=" SPAN_FMT, SPAN_ARG(name), SPAN_ARG(value));
+		    arena_printf(r->a, SPAN_FMT "=" SPAN_FMT, SPAN_ARG(name), SPAN_ARG(value));
 }
 
 static void parse_args(struct reader *r, struct mastercf_service *s, struct span rest)
@@ -171,8 +171,10 @@ static void parse_line(struct reader *r, struct span line)
 		complain(r, "a NUL byte");
 	for (size_t i = 0; r->ok && i < 8; i++)
 		if (!next_word(r, &rest, &w[i]))
-			complain(r, "8 columns are expected (service type private unpriv chroot wakeup maxproc command), "
-				    "there are %zu", i);
+			complain(r,
+				 "8 columns are expected (service type private unpriv chroot wakeup maxproc command), "
+				 "there are %zu",
+				 i);
 	if (r->ok)
 		parse_columns(r, &s, w);
 	if (r->ok)

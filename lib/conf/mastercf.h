@@ -18,9 +18,9 @@ enum { MASTERCF_MAXPROC_DEFAULT = -1 };
 enum mastercf_type { MASTERCF_INET, MASTERCF_UNIX, MASTERCF_UNIX_STREAM };
 
 struct mastercf_service {
-	const char *name;    /* "smtp", "127.0.0.1:2025" */
+	const char *name; /* "smtp", "127.0.0.1:2025" */
 	enum mastercf_type type;
-	bool is_private;     /* unix: private/NAME, else public/NAME */
+	bool is_private; /* unix: private/NAME, else public/NAME */
 	bool unpriv, chroot;
 	int wakeup_s;        /* 0: never */
 	bool wakeup_if_used; /* "60?" */
@@ -38,10 +38,12 @@ struct mastercf {
 	size_t count;
 };
 
-/* Read dir/master.cf into a. Errors as in conf_load. maxproc `-' is conf's default_process_limit (100 before conf is set). */
+/* Read dir/master.cf into a. Errors as in conf_load. maxproc `-' is conf's default_process_limit (100 before conf is
+ * set). */
 enum conf_status mastercf_load(const char *dir, struct arena *a, struct mastercf *out, struct buf *messages)
-	__attribute__((warn_unused_result));
-/* The same from text; file: the name for messages. False: messages has errors. Pure: maxproc `-' stays MASTERCF_MAXPROC_DEFAULT. */
+    __attribute__((warn_unused_result));
+/* The same from text; file: the name for messages. False: messages has errors. Pure: maxproc `-' stays
+ * MASTERCF_MAXPROC_DEFAULT. */
 bool mastercf_parse(const char *file, struct span text, struct arena *a, struct mastercf *out, struct buf *messages)
-	__attribute__((warn_unused_result));
+    __attribute__((warn_unused_result));
 const char *mastercf_type_str(enum mastercf_type type); /* as written: "inet", "unix", "unix-stream" */

@@ -70,8 +70,8 @@ static bool check_entry(const struct htab *used, const struct conf_entry *e, str
 	if (e->where == NULL || is_known(used, e))
 		return true;
 	if (conf_is_foreign(span_cstr(e->name))) {
-		buf_addf(messages, "warning: %s: parameter %s is known to Postfix but not used by Posthouse yet\n", e->where,
-			 e->name);
+		buf_addf(messages, "warning: %s: parameter %s is known to Postfix but not used by Posthouse yet\n",
+			 e->where, e->name);
 		return true;
 	}
 	near = conf_nearest(e->name);

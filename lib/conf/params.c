@@ -9,7 +9,8 @@
 #define PARAM_STR(name, def, owners, help) { #name, def, owners, help, 0, 0, AT(name), 's', 0 },
 #define PARAM_RAW(name, def, owners, help) { #name, def, owners, help, 0, 0, AT(name), 'r', 0 },
 #define PARAM_INT(name, def, min, max, owners, help) { #name, def, owners, help, min, max, AT(name), 'i', 0 },
-#define PARAM_TIME(name, def, unit, min, max, owners, help) { #name, def, owners, help, min, max, AT(name##_ms), 't', unit },
+#define PARAM_TIME(name, def, unit, min, max, owners, help)                                                            \
+	{ #name, def, owners, help, min, max, AT(name##_ms), 't', unit },
 #define PARAM_BOOL(name, def, owners, help) { #name, def, owners, help, 0, 0, AT(name), 'b', 0 },
 const struct conf_param conf_params[] = {
 #include "conf/params.def"
@@ -33,14 +34,22 @@ bool conf_is_foreign(struct span name)
 const char *conf_transport_suffix(struct span name)
 {
 	static const char *const suffixes[] = {
-		"_destination_concurrency_limit", "_destination_recipient_limit",
-		"_destination_rate_delay", "_transport_rate_delay",
-		"_time_limit", "_initial_destination_concurrency",
-		"_delivery_slot_cost", "_delivery_slot_loan",
-		"_delivery_slot_discount", "_minimum_delivery_slots",
-		"_recipient_limit", "_extra_recipient_limit",
-		"_recipient_refill_limit", "_recipient_refill_delay",
-		"_destination_concurrency_positive_feedback", "_destination_concurrency_negative_feedback",
+		"_destination_concurrency_limit",
+		"_destination_recipient_limit",
+		"_destination_rate_delay",
+		"_transport_rate_delay",
+		"_time_limit",
+		"_initial_destination_concurrency",
+		"_delivery_slot_cost",
+		"_delivery_slot_loan",
+		"_delivery_slot_discount",
+		"_minimum_delivery_slots",
+		"_recipient_limit",
+		"_extra_recipient_limit",
+		"_recipient_refill_limit",
+		"_recipient_refill_delay",
+		"_destination_concurrency_positive_feedback",
+		"_destination_concurrency_negative_feedback",
 		"_destination_concurrency_failed_cohort_limit",
 	};
 

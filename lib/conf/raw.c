@@ -16,7 +16,7 @@ struct conf_raw *raw_new(const char *dir)
 	raw->file = arena_printf(&raw->arena, "%s/main.cf", dir);
 	for (size_t i = 0; i < conf_nparams; i++)
 		raw_set(raw, span_cstr(conf_params[i].name), span_cstr(conf_params[i].def), NULL)->param =
-			&conf_params[i];
+		    &conf_params[i];
 	return raw;
 }
 
@@ -42,8 +42,7 @@ struct conf_entry *raw_set(struct conf_raw *raw, struct span name, struct span v
 		e->name = arena_cstr(&raw->arena, name);
 		htab_put(&raw->names, name, e);
 		if ((raw->count & (raw->count - 1)) == 0)
-			raw->entries =
-				mem_realloc_array(raw->entries, raw->count ? raw->count * 2 : 1, sizeof e);
+			raw->entries = mem_realloc_array(raw->entries, raw->count ? raw->count * 2 : 1, sizeof e);
 		raw->entries[raw->count++] = e;
 	}
 	e->value = arena_cstr(&raw->arena, value);
@@ -68,8 +67,9 @@ const char *raw_parse_assignment(struct span line, struct span *name_r, struct s
 		return "name = value is expected: there is no name before the =";
 	for (size_t i = 0; i < name.len; i++) {
 		if (!ascii_isalnum(name.ptr[i]) && strchr("_-.", name.ptr[i]) == NULL)
-			return ascii_isspace(name.ptr[i]) ? "name = value is expected: there are several words before the ="
-							  : "a name is made of letters, digits and _";
+			return ascii_isspace(name.ptr[i])
+				   ? "name = value is expected: there are several words before the ="
+				   : "a name is made of letters, digits and _";
 	}
 	*name_r = name;
 	*value_r = span_trim(span_skip(line, (size_t)eq + 1));

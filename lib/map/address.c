@@ -26,7 +26,8 @@ static struct parts split(struct span address, const char *delimiters)
 static enum map_status get_joined(struct map_list *l, struct arena *a, struct span left, struct span right,
 				  struct span *value_r)
 {
-	return map_list_get(l, a, span_cstr(arena_printf(a, SPAN_FMT SPAN_FMT, SPAN_ARG(left), SPAN_ARG(right))), value_r);
+	return map_list_get(l, a, span_cstr(arena_printf(a, SPAN_FMT SPAN_FMT, SPAN_ARG(left), SPAN_ARG(right))),
+			    value_r);
 }
 
 enum map_status map_list_get_address(struct map_list *l, struct arena *a, struct span address, const char *delimiters,

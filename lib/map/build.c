@@ -15,7 +15,7 @@
 #include "lib/conf/lines.h"
 #include "lib/map/table.h"
 
-/* --- pairs ----------------------------------------------------------------------------------------------------------- */
+/* --- pairs -------------------------------------------------------------------------------------------------------- */
 
 void map_pairs_free(struct map_pairs *p)
 {
@@ -61,7 +61,7 @@ bool map_pairs_add(struct map_pairs *p, struct span key, struct span value, unsi
 	return true;
 }
 
-/* --- from text ------------------------------------------------------------------------------------------------------- */
+/* --- from text ---------------------------------------------------------------------------------------------------- */
 
 struct source_load {
 	struct map_pairs *pairs;
@@ -75,7 +75,8 @@ static bool add_line(void *arg, int line, struct span key, struct span value)
 	struct source_load *s = arg;
 
 	if (!map_pairs_add(s->pairs, key, value, s->flags) && !(s->flags & MAP_BUILD_QUIET))
-		buf_addf(s->messages, "warning: %s:%d: duplicate entry: \"" SPAN_FMT "\"\n", s->file, line, SPAN_ARG(key));
+		buf_addf(s->messages, "warning: %s:%d: duplicate entry: \"" SPAN_FMT "\"\n", s->file, line,
+			 SPAN_ARG(key));
 	return true;
 }
 
@@ -95,7 +96,7 @@ void map_read_source(struct map_pairs *p, const char *file, struct span text, en
 	buf_free(&wrong);
 }
 
-/* --- the two file formats -------------------------------------------------------------------------------------------- */
+/* --- the two file formats ----------------------------------------------------------------------------------------- */
 
 /* type:path with proxy: taken off. */
 static bool split_name(const char *type_name, struct span *type_r, const char **path_r)
@@ -204,7 +205,7 @@ static const char *write_lmdb(const char *path, const struct map_pairs *p, unsig
 	return rc != 0 ? mdb_strerror(rc) : NULL;
 }
 
-/* --- putting a new file in place ------------------------------------------------------------------------------------- */
+/* --- putting a new file in place ---------------------------------------------------------------------------------- */
 
 static int sync_path(const char *path, int flags)
 {
@@ -323,7 +324,7 @@ int map_build(const char *type_name, enum map_build how, struct buf *messages)
 	return map_build_with(type_name, how, 0, messages);
 }
 
-/* --- listing --------------------------------------------------------------------------------------------------------- */
+/* --- listing ------------------------------------------------------------------------------------------------------ */
 
 static struct span without_nul(const void *ptr, size_t len)
 {
@@ -369,7 +370,8 @@ static int lmdb_walk(MDB_env *env, struct map_pairs *p)
 	if (rc == 0)
 		rc = mdb_cursor_open(txn, dbi, &cursor);
 	while (rc == 0 && (rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0)
-		map_pairs_add(p, without_nul(k.mv_data, k.mv_size), without_nul(v.mv_data, v.mv_size), MAP_BUILD_KEEP_CASE);
+		map_pairs_add(p, without_nul(k.mv_data, k.mv_size), without_nul(v.mv_data, v.mv_size),
+			      MAP_BUILD_KEEP_CASE);
 	if (cursor)
 		mdb_cursor_close(cursor);
 	mdb_txn_abort(txn);

@@ -46,8 +46,8 @@ void map_read_source(struct map_pairs *p, const char *file, struct span text, en
 /* All pairs of a compiled table. 0, or -1 with a message. */
 int map_read_compiled(struct map_pairs *p, const char *type_name, struct buf *messages);
 /*
- * Write the compiled table of type:path. like: the file whose owner, mode and modification time it gets, or NULL: those of
- * the compiled table that is there. 0, or -1 with a message; the old file stays then.
+ * Write the compiled table of type:path. like: the file whose owner, mode and modification time it gets, or NULL: those
+ * of the compiled table that is there. 0, or -1 with a message; the old file stays then.
  */
 struct stat;
 int map_write(const struct map_pairs *p, const char *type_name, const struct stat *like, unsigned flags,

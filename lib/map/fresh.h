@@ -15,23 +15,21 @@
 enum { FRESH_CHECK_MS = 1000, FRESH_LOG_MS = 60000, FRESH_WHY_MAX = 1024 };
 
 struct snap {
-	unsigned refs;               /* guarded by the lock of the struct fresh that made it */
+	unsigned refs; /* guarded by the lock of the struct fresh that made it */
 	void (*free)(struct snap *s);
 };
 
 struct fresh {
 	pthread_mutex_t lock;
 	/*
-	 * Called under the lock: f->now when it is still right, a new snapshot (refs 0), or NULL when it cannot be read,
-	 * with the reason in why: one line, logged at most once a minute.
+	 * Called under the lock: f->now when it is still right, a new snapshot (refs 0), or NULL when it cannot be
+	 * read, with the reason in why: one line, logged at most once a minute.
 	 */
 	struct snap *(*load)(struct fresh *f, struct buf *why);
 	struct snap *now;
 	int64_t check_at, log_at;
 	unsigned generation;
 };
-
-#define FRESH_INIT(fn) { .lock = PTHREAD_MUTEX_INITIALIZER, .load = (fn) }
 
 void fresh_init(struct fresh *f, struct snap *(*load)(struct fresh *f, struct buf *why));
 /* The snapshot, to be given back with fresh_put; NULL when it cannot be read now. */

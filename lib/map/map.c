@@ -19,9 +19,9 @@
 struct map_type {
 	const char *name;
 	enum { DEFINITION, TEXT, COMPILED } kind;
-	struct table *(*define)(struct span text, struct buf *why);                                   /* DEFINITION */
-	struct table *(*parse)(const char *file, struct span text, struct buf *warnings);             /* TEXT */
-	struct table *(*open)(const char *path, struct buf *why);                                     /* COMPILED */
+	struct table *(*define)(struct span text, struct buf *why);                       /* DEFINITION */
+	struct table *(*parse)(const char *file, struct span text, struct buf *warnings); /* TEXT */
+	struct table *(*open)(const char *path, struct buf *why);                         /* COMPILED */
 };
 
 static struct table *texthash(const char *file, struct span text, struct buf *warnings)
@@ -30,20 +30,20 @@ static struct table *texthash(const char *file, struct span text, struct buf *wa
 }
 
 static const struct map_type types[] = {
-	{ "btree", COMPILED, .open = table_db_open },       { "cidr", TEXT, .parse = table_cidr_parse },
-	{ "hash", COMPILED, .open = table_db_open },        { "inline", DEFINITION, .define = table_inline_parse },
-	{ "lmdb", COMPILED, .open = table_lmdb_open },      { "pcre", TEXT, .parse = table_pcre_parse },
-	{ "regexp", TEXT, .parse = table_regexp_parse },    { "static", DEFINITION, .define = table_static_parse },
-	{ "texthash", TEXT, .parse = texthash },            { "unix", DEFINITION, .define = table_unix_open },
+	{ "btree", COMPILED, .open = table_db_open },    { "cidr", TEXT, .parse = table_cidr_parse },
+	{ "hash", COMPILED, .open = table_db_open },     { "inline", DEFINITION, .define = table_inline_parse },
+	{ "lmdb", COMPILED, .open = table_lmdb_open },   { "pcre", TEXT, .parse = table_pcre_parse },
+	{ "regexp", TEXT, .parse = table_regexp_parse }, { "static", DEFINITION, .define = table_static_parse },
+	{ "texthash", TEXT, .parse = texthash },         { "unix", DEFINITION, .define = table_unix_open },
 };
 enum { NTYPES = sizeof types / sizeof types[0] };
 
 struct map {
 	struct fresh fresh;
 	char *name;
-	const struct map_type *type;      /* NULL: unknown */
-	char *path;                       /* what follows "type:" */
-	char *compiled;                   /* COMPILED: path of the compiled file */
+	const struct map_type *type; /* NULL: unknown */
+	char *path;                  /* what follows "type:" */
+	char *compiled;              /* COMPILED: path of the compiled file */
 	enum map_build how;
 	struct file_id source_id, compiled_id; /* of the files fresh.now was read from */
 };
@@ -61,7 +61,7 @@ static const struct map_type *find_type(struct span name)
 	return NULL;
 }
 
-/* --- reading tables -------------------------------------------------------------------------------------------------- */
+/* --- reading tables ----------------------------------------------------------------------------------------------- */
 
 static void log_warnings(struct buf *warnings)
 {
@@ -113,8 +113,8 @@ static struct table *load_text(struct map *m, struct buf *why)
 }
 
 /*
- * May a compiled table be put there? Only beside a text whose directory nobody but root and we can change: a program that
- * runs as root does not write where a user could have prepared the ground.
+ * May a compiled table be put there? Only beside a text whose directory nobody but root and we can change: a program
+ * that runs as root does not write where a user could have prepared the ground.
  */
 static bool may_build(const char *path)
 {
@@ -193,7 +193,7 @@ static struct snap *load_map(struct fresh *f, struct buf *why)
 	return (struct snap *)(void *)t;
 }
 
-/* --- tables ---------------------------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct htab registry;
@@ -268,7 +268,7 @@ enum map_status map_get(struct map *m, struct arena *a, struct span key, struct 
 	return st;
 }
 
-/* --- lists ----------------------------------------------------------------------------------------------------------- */
+/* --- lists -------------------------------------------------------------------------------------------------------- */
 
 struct map_list {
 	struct map **v;

@@ -14,7 +14,7 @@
 #include "lib/map/build.h"
 
 struct options {
-	const char *name;       /* of the program */
+	const char *name; /* of the program */
 	enum map_build how;
 	const char *dir, *query, *delete;
 	bool list, add;
@@ -34,11 +34,12 @@ static void log_messages(struct buf *messages)
 	struct span rest = buf_span(messages), line;
 
 	while (span_word(&rest, "\n", &line)) {
+		if (span_starts(line, "warning: "))
+			line = span_skip(line, strlen("warning: "));
 		if (span_starts(line, "error: "))
 			log_error(SPAN_FMT, SPAN_ARG(span_skip(line, strlen("error: "))));
 		else
-			log_warn(SPAN_FMT, SPAN_ARG(span_starts(line, "warning: ") ? span_skip(line, strlen("warning: "))
-										    : line));
+			log_warn(SPAN_FMT, SPAN_ARG(line));
 	}
 	buf_reset(messages);
 }
@@ -72,7 +73,7 @@ static bool for_keys(const char *key, bool (*each)(void *ctx, struct span key), 
 	return any;
 }
 
-/* --- -q -------------------------------------------------------------------------------------------------------------- */
+/* --- -q ----------------------------------------------------------------------------------------------------------- */
 
 struct query {
 	const struct options *o;
@@ -122,7 +123,7 @@ static int query(const struct options *o, char **tables, int n)
 	return found ? 0 : 1;
 }
 
-/* --- one table -------------------------------------------------------------------------------------------------------- */
+/* --- one table ---------------------------------------------------------------------------------------------------- */
 
 struct table_work {
 	const struct options *o;
@@ -150,7 +151,7 @@ static bool delete_key(void *ctx, struct span key)
 	return pair != NULL;
 }
 
-static int delete(struct table_work *w)
+static int remove_keys(struct table_work *w)
 {
 	if (map_read_compiled(&w->pairs, w->table, &w->messages) < 0 || !for_keys(w->o->delete, delete_key, w))
 		return 1;
@@ -186,7 +187,7 @@ static int work(const struct options *o, const char *table)
 	if (o->list)
 		status = list(&w);
 	else if (o->delete)
-		status = delete(&w);
+		status = remove_keys(&w);
 	else if (o->add)
 		status = add(&w);
 	else
@@ -198,23 +199,48 @@ static int work(const struct options *o, const char *table)
 	return status;
 }
 
-/* --- start ------------------------------------------------------------------------------------------------------------ */
+/* --- start -------------------------------------------------------------------------------------------------------- */
 
 static void take_option(struct options *o, int c)
 {
 	switch (c) {
-	case 'c': o->dir = optarg; break;
-	case 'q': o->query = optarg; break;
-	case 'd': o->delete = optarg; break;
-	case 's': o->list = true; break;
-	case 'i': o->add = true; break;
-	case 'f': o->flags |= MAP_BUILD_KEEP_CASE; break;
-	case 'n': o->flags |= MAP_BUILD_NO_NUL; break;
-	case 'N': o->flags &= ~(unsigned)MAP_BUILD_NO_NUL; break;
-	case 'r': o->flags |= MAP_BUILD_REPLACE; break;
-	case 'w': o->flags |= MAP_BUILD_QUIET; break;
-	case 'o': case 'p': case 'u': case 'v': break; /* taken and without effect */
-	default: usage(o);
+	case 'c':
+		o->dir = optarg;
+		break;
+	case 'q':
+		o->query = optarg;
+		break;
+	case 'd':
+		o->delete = optarg;
+		break;
+	case 's':
+		o->list = true;
+		break;
+	case 'i':
+		o->add = true;
+		break;
+	case 'f':
+		o->flags |= MAP_BUILD_KEEP_CASE;
+		break;
+	case 'n':
+		o->flags |= MAP_BUILD_NO_NUL;
+		break;
+	case 'N':
+		o->flags &= ~(unsigned)MAP_BUILD_NO_NUL;
+		break;
+	case 'r':
+		o->flags |= MAP_BUILD_REPLACE;
+		break;
+	case 'w':
+		o->flags |= MAP_BUILD_QUIET;
+		break;
+	case 'o':
+	case 'p':
+	case 'u':
+	case 'v':
+		break; /* taken and without effect */
+	default:
+		usage(o);
 	}
 }
 

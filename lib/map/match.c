@@ -14,7 +14,7 @@ enum { FILES_MAX = 50 };
 
 struct item {
 	bool negated;
-	struct span name;       /* a name or address, lower case; empty: one of the others */
+	struct span name; /* a name or address, lower case; empty: one of the others */
 	struct map *table;
 	bool is_block;
 	struct netblock block;
@@ -38,7 +38,7 @@ struct match {
 	size_t nfiles;
 };
 
-/* --- reading the list -------------------------------------------------------------------------------------------------- */
+/* --- reading the list --------------------------------------------------------------------------------------------- */
 
 static void add_item(struct match_snap *s, struct item item)
 {
@@ -64,7 +64,8 @@ static bool looks_like_block(struct span word)
 	return digits || span_starts(word, "[");
 }
 
-static bool add_words(struct match *m, struct match_snap *s, struct span text, bool negated, struct buf *why, int depth);
+static bool add_words(struct match *m, struct match_snap *s, struct span text, bool negated, struct buf *why,
+		      int depth);
 
 /* The lines of a file, its comments left out, in place of its name. */
 static bool add_file(struct match *m, struct match_snap *s, struct span path, bool negated, struct buf *why, int depth)
@@ -112,7 +113,8 @@ static bool add_word(struct match *m, struct match_snap *s, struct span word, bo
 	else if (m->kind == MATCH_NETWORK && looks_like_block(word)) {
 		item.is_block = true;
 		if (!netblock_parse(word, &item.block)) {
-			buf_addf(why, SPAN_FMT ": not an address or a block of addresses without host bits", SPAN_ARG(word));
+			buf_addf(why, SPAN_FMT ": not an address or a block of addresses without host bits",
+				 SPAN_ARG(word));
 			return false;
 		}
 	} else
@@ -189,7 +191,7 @@ struct match *match_open(const char *list, enum match_kind kind)
 	return m;
 }
 
-/* --- asking it --------------------------------------------------------------------------------------------------------- */
+/* --- asking it ---------------------------------------------------------------------------------------------------- */
 
 static bool is_below(struct span name, struct span domain)
 {

@@ -13,8 +13,8 @@
 struct match;
 
 enum match_kind {
-	MATCH_DOMAIN,  /* host names, exact; ".domain" matches subdomains */
-	MATCH_PARENT,  /* as MATCH_DOMAIN, and "domain" also matches its subdomains (parent_domain_matches_subdomains) */
+	MATCH_DOMAIN, /* host names, exact; ".domain" matches subdomains */
+	MATCH_PARENT, /* as MATCH_DOMAIN, and "domain" also matches its subdomains (parent_domain_matches_subdomains) */
 	MATCH_NETWORK, /* addresses and CIDR blocks; also host names when given, as MATCH_DOMAIN */
 	MATCH_STRING,  /* exact, case-insensitive */
 };

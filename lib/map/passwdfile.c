@@ -10,7 +10,8 @@ enum { USER_NAME_MAX = 255 };
 
 bool passwd_name_valid(struct span name)
 {
-	if (name.len == 0 || name.len > USER_NAME_MAX || name.ptr[0] == '-' || span_is(name, ".") || span_is(name, ".."))
+	if (name.len == 0 || name.len > USER_NAME_MAX || name.ptr[0] == '-' || span_is(name, ".") ||
+	    span_is(name, ".."))
 		return false;
 	for (size_t i = 0; i < name.len; i++)
 		if (ascii_iscntrl(name.ptr[i]) || strchr(" :/", name.ptr[i]) != NULL)
@@ -24,8 +25,10 @@ static void take_extra(struct span extra, struct passwd_line *out)
 		const char *name;
 		struct span *value;
 	} known[] = {
-		{ "userdb_mail=", &out->mail }, { "userdb_home=", &out->home },
-		{ "userdb_uid=", &out->uid },   { "userdb_gid=", &out->gid },
+		{ "userdb_mail=", &out->mail },
+		{ "userdb_home=", &out->home },
+		{ "userdb_uid=", &out->uid },
+		{ "userdb_gid=", &out->gid },
 	};
 	struct span word;
 
@@ -37,8 +40,8 @@ static void take_extra(struct span extra, struct passwd_line *out)
 
 bool passwd_line_parse(struct span line, struct passwd_line *out)
 {
-	struct span rest = line, gecos, *fields[] = { &out->name, &out->hash,  &out->uid, &out->gid,
-						      &gecos,     &out->home, &out->shell };
+	struct span rest = line, gecos,
+		    *fields[] = { &out->name, &out->hash, &out->uid, &out->gid, &gecos, &out->home, &out->shell };
 
 	*out = (struct passwd_line){ 0 };
 	for (size_t i = 0; i < line.len; i++)

@@ -4,8 +4,8 @@
  *
  *	name:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
  *
- * Fields may be missing from the right; uid and gid are numbers or names. Extra fields are separated by blanks; those that
- * matter are userdb_mail=, userdb_home=, userdb_uid=, userdb_gid=. Lines that begin with # are comments.
+ * Fields may be missing from the right; uid and gid are numbers or names. Extra fields are separated by blanks; those
+ *that matter are userdb_mail=, userdb_home=, userdb_uid=, userdb_gid=. Lines that begin with # are comments.
  */
 #pragma once
 #include <stdbool.h>
@@ -36,5 +36,6 @@ bool passwd_line_parse(struct span line, struct passwd_line *out);
 struct passwd_file *passwd_file_parse(const char *file, struct span text, bool with_hashes, struct buf *warnings);
 const struct passwd_line *passwd_file_find(const struct passwd_file *f, struct span name); /* NULL: no such user */
 void passwd_file_free(struct passwd_file *f);
-/* Could name be a user's name at all: not empty, at most 255 bytes, no control byte, blank, `:' or `/', no leading `-'? */
+/* Could name be a user's name at all: not empty, at most 255 bytes, no control byte, blank, `:' or `/', no leading `-'?
+ */
 bool passwd_name_valid(struct span name);

@@ -83,7 +83,8 @@ static const char *parse_line(struct parse *p, struct span line, int at)
 	}
 	wrong = parse_rule(p, line, &rule);
 	if (rule.kind == RULE_IF) {
-		/* A bad `if' still opens its block, which then never holds: its rules must not come to life on their own. */
+		/* A bad `if' still opens its block, which then never holds: its rules must not come to life on their
+		 * own. */
 		if (wrong)
 			rule.pattern = SIZE_MAX;
 		p->open[p->depth++] = p->r->n;
@@ -95,7 +96,8 @@ static const char *parse_line(struct parse *p, struct span line, int at)
 }
 
 void rules_parse(struct rules *r, struct arena *a, const char *file, struct span text,
-		 const char *(*compile)(void *ctx, struct span *rest, struct rule *rule), void *ctx, struct buf *warnings)
+		 const char *(*compile)(void *ctx, struct span *rest, struct rule *rule), void *ctx,
+		 struct buf *warnings)
 {
 	struct parse p = { .r = r, .a = a, .compile = compile, .ctx = ctx };
 	struct lines l = lines_begin(text);
@@ -105,7 +107,8 @@ void rules_parse(struct rules *r, struct arena *a, const char *file, struct span
 	*r = (struct rules){ NULL, 0 };
 	buf_init(&line, LINES_LINE_MAX);
 	while (lines_next(&l, &line, &at)) {
-		const char *wrong = line.overflow ? "the line is longer than 1 MiB" : parse_line(&p, buf_span(&line), at);
+		const char *wrong =
+		    line.overflow ? "the line is longer than 1 MiB" : parse_line(&p, buf_span(&line), at);
 
 		if (wrong)
 			buf_addf(warnings, "%s:%d: %s\n", file, at, wrong);
@@ -119,8 +122,8 @@ void rules_parse(struct rules *r, struct arena *a, const char *file, struct span
 	buf_free(&line);
 }
 
-enum map_status rules_find(const struct rules *r, enum map_status (*holds)(void *ctx, const struct rule *rule), void *ctx,
-			   const struct rule **hit_r)
+enum map_status rules_find(const struct rules *r, enum map_status (*holds)(void *ctx, const struct rule *rule),
+			   void *ctx, const struct rule **hit_r)
 {
 	for (size_t i = 0; i < r->n; i++) {
 		const struct rule *rule = &r->v[i];

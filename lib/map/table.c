@@ -13,7 +13,8 @@ static void snap_free(struct snap *s)
 }
 
 struct table *table_alloc(size_t size,
-			  enum map_status (*get)(struct table *t, struct arena *a, struct span key, struct span *value_r),
+			  enum map_status (*get)(struct table *t, struct arena *a, struct span key,
+						 struct span *value_r),
 			  void (*release)(struct table *t))
 {
 	struct table *t = mem_zalloc(size);
@@ -41,7 +42,7 @@ struct span table_fold(struct arena *a, struct span key)
 	return key;
 }
 
-/* --- source text ----------------------------------------------------------------------------------------------------- */
+/* --- source text -------------------------------------------------------------------------------------------------- */
 
 static void warn(const struct table_source *src, int line, const char *what)
 {

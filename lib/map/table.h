@@ -20,7 +20,8 @@ struct table {
 };
 
 struct table *table_alloc(size_t size,
-			  enum map_status (*get)(struct table *t, struct arena *a, struct span key, struct span *value_r),
+			  enum map_status (*get)(struct table *t, struct arena *a, struct span key,
+						 struct span *value_r),
 			  void (*free)(struct table *t));
 void table_free(struct table *t);
 

@@ -59,8 +59,8 @@ static bool parse_block(struct span text, struct netblock *out)
 	bool ok;
 
 	if (span_chr(addr, ':') >= 0 && !span_starts(addr, "["))
-		text = span_cstr(arena_printf(&tmp, "[" SPAN_FMT "]" SPAN_FMT, SPAN_ARG(addr),
-					      SPAN_ARG(span_skip(text, addr.len))));
+		text = span_cstr(
+		    arena_printf(&tmp, "[" SPAN_FMT "]" SPAN_FMT, SPAN_ARG(addr), SPAN_ARG(span_skip(text, addr.len))));
 	ok = netblock_parse(text, out);
 	arena_free(&tmp);
 	return ok;

@@ -35,7 +35,7 @@ struct regex_table {
 	struct buf why; /* of the last pattern that did not compile */
 };
 
-/* --- matching -------------------------------------------------------------------------------------------------------- */
+/* --- matching ----------------------------------------------------------------------------------------------------- */
 
 struct match_state {
 	const struct regex_table *t;
@@ -85,7 +85,7 @@ static enum map_status regex_holds(void *ctx, const struct rule *rule)
 	return st;
 }
 
-/* --- $1 in the value --------------------------------------------------------------------------------------------------- */
+/* --- $1 in the value ---------------------------------------------------------------------------------------------- */
 
 /* s is behind a dollar: the number of `1', `{1}' or `(1)', and how many bytes it takes; 0: none. */
 static size_t take_group(struct span s, size_t *number_r)
@@ -172,7 +172,7 @@ static void regex_free(struct table *table)
 		pcre2_match_context_free(t->limits);
 }
 
-/* --- compiling --------------------------------------------------------------------------------------------------------- */
+/* --- compiling ---------------------------------------------------------------------------------------------------- */
 
 /* /pattern/flags: the pattern with \/ left as it is, and its flags. False: no closing delimiter. */
 static bool take_pattern(struct span *rest, struct span *pattern_r, struct span *flags_r)
@@ -226,8 +226,10 @@ static const char *compile_pcre(struct regex_table *t, struct pattern *p, struct
 		char flag;
 		uint32_t option;
 	} known[] = {
-		{ 'i', PCRE2_CASELESS },     { 'm', PCRE2_MULTILINE }, { 's', PCRE2_DOTALL },    { 'x', PCRE2_EXTENDED },
-		{ 'A', PCRE2_ANCHORED },     { 'E', PCRE2_DOLLAR_ENDONLY }, { 'U', PCRE2_UNGREEDY }, { 'X', 0 },
+		{ 'i', PCRE2_CASELESS }, { 'm', PCRE2_MULTILINE },
+		{ 's', PCRE2_DOTALL },   { 'x', PCRE2_EXTENDED },
+		{ 'A', PCRE2_ANCHORED }, { 'E', PCRE2_DOLLAR_ENDONLY },
+		{ 'U', PCRE2_UNGREEDY }, { 'X', 0 },
 	};
 	uint32_t options = PCRE2_CASELESS | PCRE2_DOTALL, groups = 0;
 	PCRE2_SIZE at;

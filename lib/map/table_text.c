@@ -82,7 +82,7 @@ struct table *table_texthash_parse(const char *file, struct span text, enum map_
 	return &load.table->table;
 }
 
-/* --- inline:{key=value, {key = value with blanks}} --------------------------------------------------------------------- */
+/* --- inline:{key=value, {key = value with blanks}} ---------------------------------------------------------------- */
 
 /* The text inside the braces that enclose all of s, trimmed. */
 static bool strip_braces(struct span s, struct span *inside_r)

@@ -18,7 +18,7 @@
 #include "lib/map/fresh.h"
 #include "lib/map/passwdfile.h"
 
-/* --- the system's users ------------------------------------------------------------------------------------------------ */
+/* --- the system's users ------------------------------------------------------------------------------------------- */
 
 /*
  * getpwnam opens and reads a file, or asks another daemon, at each call; one answer is kept for a short while, and no
@@ -75,8 +75,11 @@ static void cache_check(int64_t now)
 
 static void from_cached(struct arena *a, const struct cached_user *u, struct user *user_r)
 {
-	*user_r = (struct user){ .name = arena_span(a, span_cstr(u->name)), .uid = u->uid, .gid = u->gid,
-				 .home = arena_strdup(a, u->home), .shell = arena_strdup(a, u->shell) };
+	*user_r = (struct user){ .name = arena_span(a, span_cstr(u->name)),
+				 .uid = u->uid,
+				 .gid = u->gid,
+				 .home = arena_strdup(a, u->home),
+				 .shell = arena_strdup(a, u->shell) };
 }
 
 /* True when the cache knows; *st_r is then the answer. */
@@ -140,14 +143,16 @@ static enum map_status system_lookup(struct arena *a, struct span name, struct u
 	}
 	cache_put(name, found);
 	if (found)
-		*user_r = (struct user){ .name = arena_span(a, span_cstr(pw.pw_name)), .uid = pw.pw_uid, .gid = pw.pw_gid,
+		*user_r = (struct user){ .name = arena_span(a, span_cstr(pw.pw_name)),
+					 .uid = pw.pw_uid,
+					 .gid = pw.pw_gid,
 					 .home = arena_strdup(a, pw.pw_dir ? pw.pw_dir : "/"),
 					 .shell = arena_strdup(a, pw.pw_shell ? pw.pw_shell : "") };
 	free(room);
 	return found ? MAP_OK : MAP_NOTFOUND;
 }
 
-/* --- passwd-files ------------------------------------------------------------------------------------------------------ */
+/* --- passwd-files ------------------------------------------------------------------------------------------------- */
 
 struct users_snap {
 	struct snap snap;
@@ -307,7 +312,7 @@ static enum map_status file_lookup(const char *path, struct arena *a, struct spa
 	return st;
 }
 
-/* --- both -------------------------------------------------------------------------------------------------------------- */
+/* --- both --------------------------------------------------------------------------------------------------------- */
 
 static enum map_status source_lookup(struct span source, struct arena *a, struct span name, struct user *user_r)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who has a mailbox here: one answer for RCPT TO, for delivery, for login. The source is the parameter `userdb': "passwd" (the
- * system's users, getpwnam) or "passwd-file:PATH" (lines user:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields).
- * In unprivileged mode uid and gid are those of the calling process, whatever the file says.
+ * Who has a mailbox here: one answer for RCPT TO, for delivery, for login. The source is the parameter `userdb':
+ * "passwd" (the system's users, getpwnam) or "passwd-file:PATH" (lines user:{SCHEME}hash:uid:gid:gecos:home:shell:extra
+ * fields). In unprivileged mode uid and gid are those of the calling process, whatever the file says.
  */
 #pragma once
 #include <stdbool.h>
@@ -26,4 +26,4 @@ enum map_status userdb_get(struct arena *a, struct span name, struct user *user_
 
 /* The password field of a passwd-file for this user, for auth only; wipe it after use. MAP_NOTFOUND: no such user. */
 enum map_status userdb_password(const char *path, struct arena *a, struct span name, struct span *hash_r)
-	__attribute__((warn_unused_result));
+    __attribute__((warn_unused_result));

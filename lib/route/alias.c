@@ -122,7 +122,8 @@ static enum map_status expand(struct expansion *x, struct span address, unsigned
 enum map_status route_virtual_alias(struct arena *a, struct span address, size_t max, struct span **list_r, size_t *n_r)
 {
 	struct expansion x = { .a = a, .address = address, .max = max };
-	enum map_status st = map_list_empty(route_tables.virtual_alias) ? add_result(&x, address) : expand(&x, address, 0);
+	enum map_status st =
+	    map_list_empty(route_tables.virtual_alias) ? add_result(&x, address) : expand(&x, address, 0);
 
 	*n_r = 0;
 	*list_r = NULL;

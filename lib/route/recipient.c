@@ -74,8 +74,8 @@ struct verdict route_recipient(struct arena *a, struct span address, int *code_r
 	st = map_list_get_address(route_tables.virtual_alias, a, address, conf->recipient_delimiter,
 				  class == ROUTE_LOCAL || span_iis(addr.domain, conf->myorigin), &value, &ext);
 	if (st == MAP_NOTFOUND && recipients && !map_list_empty(recipients))
-		st = map_list_get_address(recipients, a, address, conf->recipient_delimiter, class == ROUTE_LOCAL, &value,
-					  &ext);
+		st = map_list_get_address(recipients, a, address, conf->recipient_delimiter, class == ROUTE_LOCAL,
+					  &value, &ext);
 	else if (st == MAP_NOTFOUND && class != ROUTE_VIRTUAL_ALIAS)
 		st = MAP_OK;
 	if (st == MAP_TEMP)

@@ -31,7 +31,7 @@ static void class_transport(enum route_class class, struct span *transport_r, st
 		*nexthop_r = span_cstr(conf->relayhost);
 }
 
-/* --- transport_maps ------------------------------------------------------------------------------------------------------ */
+/* --- transport_maps ----------------------------------------------------------------------------------------------- */
 
 static enum map_status ask_address(struct arena *a, struct span address, struct span *value_r)
 {
@@ -74,7 +74,7 @@ static void apply(struct span value, struct span *transport, struct span *nextho
 	}
 }
 
-/* --- all together -------------------------------------------------------------------------------------------------------- */
+/* --- all together ------------------------------------------------------------------------------------------------- */
 
 static bool is_per_user(struct span transport)
 {

@@ -40,5 +40,6 @@ struct span route_rewrite(struct arena *a, struct span address)
 	}
 	if (conf->append_dot_mydomain && span_chr(addr.domain, '.') < 0 && !span_starts(addr.domain, "["))
 		suffix = arena_printf(a, ".%s", conf->mydomain);
-	return span_cstr(arena_printf(a, SPAN_FMT "@" SPAN_FMT "%s", SPAN_ARG(addr.local), SPAN_ARG(addr.domain), suffix));
+	return span_cstr(
+	    arena_printf(a, SPAN_FMT "@" SPAN_FMT "%s", SPAN_ARG(addr.local), SPAN_ARG(addr.domain), suffix));
 }

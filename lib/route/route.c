@@ -11,7 +11,7 @@
 
 struct route_tables route_tables;
 
-/* --- our addresses ----------------------------------------------------------------------------------------------------- */
+/* --- our addresses ------------------------------------------------------------------------------------------------ */
 
 static void add_own(const struct netaddr *addr)
 {
@@ -86,7 +86,7 @@ bool route_literal_is_own(struct span domain)
 	return false;
 }
 
-/* --- start ------------------------------------------------------------------------------------------------------------- */
+/* --- start -------------------------------------------------------------------------------------------------------- */
 
 struct class_list {
 	const char *parameter, *list;
@@ -136,7 +136,8 @@ void route_init(void)
 	t->mydestination = match_open(conf->mydestination, MATCH_STRING);
 	t->virtual_alias_domains = match_open(conf->virtual_alias_domains, MATCH_STRING);
 	t->virtual_mailbox_domains = match_open(conf->virtual_mailbox_domains, MATCH_STRING);
-	t->relay_domains = match_open(conf->relay_domains, parents_match("relay_domains") ? MATCH_PARENT : MATCH_DOMAIN);
+	t->relay_domains =
+	    match_open(conf->relay_domains, parents_match("relay_domains") ? MATCH_PARENT : MATCH_DOMAIN);
 	t->mynetworks = match_open(conf->mynetworks, MATCH_NETWORK);
 	t->local_recipients = map_list_open(conf->local_recipient_maps);
 	t->virtual_alias = map_list_open(conf->virtual_alias_maps);
@@ -149,7 +150,7 @@ void route_init(void)
 	warn_of_double_domains();
 }
 
-/* --- classes ----------------------------------------------------------------------------------------------------------- */
+/* --- classes ------------------------------------------------------------------------------------------------------ */
 
 enum route_class route_class_of(struct span domain, bool *temp_r)
 {

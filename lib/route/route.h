@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where an address goes: Postfix's address classes and trivial-rewrite. One library for RCPT TO, for delivery and for the tools.
+ * Where an address goes: Postfix's address classes and trivial-rewrite. One library for RCPT TO, for delivery and for
+ * the tools.
  *
  * Class order: address literal of ours or mydestination (local); virtual_alias_domains; virtual_mailbox_domains;
  * relay_domains; everything else (default). user@[ip] is local for an address of inet_interfaces or proxy_interfaces.
@@ -18,8 +19,8 @@ enum route_class { ROUTE_LOCAL, ROUTE_VIRTUAL_ALIAS, ROUTE_VIRTUAL_MAILBOX, ROUT
 
 struct route {
 	enum route_class class;
-	struct span transport; /* "local", "smtp" */
-	struct span nexthop;   /* "example.com", "[relay.example]:25"; for local and virtual: the final domain */
+	struct span transport;   /* "local", "smtp" */
+	struct span nexthop;     /* "example.com", "[relay.example]:25"; for local and virtual: the final domain */
 	struct span destination; /* what qmgr schedules by: the next hop; for local and virtual: the whole recipient */
 };
 
@@ -29,22 +30,26 @@ void route_init(void); /* open the tables that conf names; logs warnings (a doma
 struct span route_rewrite(struct arena *a, struct span address);
 enum route_class route_class_of(struct span domain, bool *temp_r); /* temp_r: a table could not be asked */
 /* transport and next hop for a rewritten address: transport_maps, relayhost, class. MAP_OK or MAP_TEMP. */
-enum map_status route_resolve(struct arena *a, struct span address, struct route *route_r) __attribute__((warn_unused_result));
+enum map_status route_resolve(struct arena *a, struct span address, struct route *route_r)
+    __attribute__((warn_unused_result));
 
-/* May mail be sent to this domain by a stranger: local, virtual alias, virtual mailbox or relay domain (and subdomains). */
+/* May mail be sent to this domain by a stranger: local, virtual alias, virtual mailbox or relay domain (and
+ * subdomains). */
 enum map_status route_is_ours(struct span domain);
 
 /*
- * Does the recipient exist? OK (also when the class's recipient maps are empty), PERM with Postfix's reply text ("5.1.1", "User
- * unknown in local recipient table", ...) or TEMP. address is rewritten. code_r: the SMTP reply code (unknown_*_reject_code).
+ * Does the recipient exist? OK (also when the class's recipient maps are empty), PERM with Postfix's reply text
+ * ("5.1.1", "User unknown in local recipient table", ...) or TEMP. address is rewritten. code_r: the SMTP reply code
+ * (unknown_*_reject_code).
  */
 struct verdict route_recipient(struct arena *a, struct span address, int *code_r);
 
 /*
- * virtual_alias_maps, recursively (depth 20, at most max results, duplicates removed). Results in a; an address without an
- * alias gives itself. MAP_TEMP: a table could not be asked; MAP_NOTFOUND: loop or too many (log says which).
+ * virtual_alias_maps, recursively (depth 20, at most max results, duplicates removed). Results in a; an address without
+ * an alias gives itself. MAP_TEMP: a table could not be asked; MAP_NOTFOUND: loop or too many (log says which).
  */
-enum map_status route_virtual_alias(struct arena *a, struct span address, size_t max, struct span **list_r, size_t *n_r);
+enum map_status route_virtual_alias(struct arena *a, struct span address, size_t max, struct span **list_r,
+				    size_t *n_r);
 
 /* Is the client inside mynetworks? */
 struct netaddr;

@@ -24,7 +24,7 @@ static void usage(void)
 	exit(1);
 }
 
-/* --- output and files ------------------------------------------------------------------------------------------------ */
+/* --- output and files --------------------------------------------------------------------------------------------- */
 
 static void print_json_string(struct span s)
 {
@@ -83,28 +83,65 @@ static int list_types(void)
 	return 0;
 }
 
-/* --- start ----------------------------------------------------------------------------------------------------------- */
+/* --- start -------------------------------------------------------------------------------------------------------- */
 
 static void take_option(struct options *o, int c)
 {
 	switch (c) {
-	case 'c': o->dir = optarg; break;
-	case 'd': o->defaults = true; break;
-	case 'n': o->set_only = true; break;
-	case 'x': o->expand = true; break;
-	case 'j': o->json = true; break;
-	case 'h': o->no_names = true; break;
-	case 'H': o->no_values = true; break;
-	case 'e': o->edit = true; o->how = EDIT_SET; break;
-	case 'X': o->edit = true; o->how = EDIT_REMOVE; break;
-	case '#': o->edit = true; o->how = EDIT_COMMENT; break;
-	case 'M': o->mode = MODE_ENTRIES; break;
-	case 'F': o->mode = MODE_FIELDS; break;
-	case 'P': o->mode = MODE_OVERRIDES; break;
-	case 'm': o->mode = MODE_TYPES; break;
-	case 'o': o->overrides[o->noverrides++] = optarg; break;
-	case 'f': case 'v': case 'p': break; /* folding, verbosity, main.cf: taken and without effect */
-	default: usage();
+	case 'c':
+		o->dir = optarg;
+		break;
+	case 'd':
+		o->defaults = true;
+		break;
+	case 'n':
+		o->set_only = true;
+		break;
+	case 'x':
+		o->expand = true;
+		break;
+	case 'j':
+		o->json = true;
+		break;
+	case 'h':
+		o->no_names = true;
+		break;
+	case 'H':
+		o->no_values = true;
+		break;
+	case 'e':
+		o->edit = true;
+		o->how = EDIT_SET;
+		break;
+	case 'X':
+		o->edit = true;
+		o->how = EDIT_REMOVE;
+		break;
+	case '#':
+		o->edit = true;
+		o->how = EDIT_COMMENT;
+		break;
+	case 'M':
+		o->mode = MODE_ENTRIES;
+		break;
+	case 'F':
+		o->mode = MODE_FIELDS;
+		break;
+	case 'P':
+		o->mode = MODE_OVERRIDES;
+		break;
+	case 'm':
+		o->mode = MODE_TYPES;
+		break;
+	case 'o':
+		o->overrides[o->noverrides++] = optarg;
+		break;
+	case 'f':
+	case 'v':
+	case 'p':
+		break; /* folding, verbosity, main.cf: taken and without effect */
+	default:
+		usage();
 	}
 }
 

@@ -102,8 +102,8 @@ int list_parameters(const struct options *o, char **names, size_t n)
 		if (e == NULL && conf_is_foreign(span_cstr(names[i])))
 			log_warn("%s: known to Postfix but not used by Posthouse yet", names[i]);
 		else if (e == NULL)
-			log_warn("%s: unknown parameter%s%s%s", names[i], near ? "; did you mean " : "", near ? near : "",
-				 near ? "?" : "");
+			log_warn("%s: unknown parameter%s%s%s", names[i], near ? "; did you mean " : "",
+				 near ? near : "", near ? "?" : "");
 		if (e == NULL || (!(o->set_only && !e->where) && !print_entry(o, raw, e)))
 			status = 1;
 	}
@@ -111,7 +111,7 @@ int list_parameters(const struct options *o, char **names, size_t n)
 	return status;
 }
 
-/* --- -e, -X, -# ------------------------------------------------------------------------------------------------------ */
+/* --- -e, -X, -# --------------------------------------------------------------------------------------------------- */
 
 static struct edit *parse_edits(const struct options *o, char **args, size_t n)
 {

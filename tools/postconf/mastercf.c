@@ -72,7 +72,7 @@ static struct span command_of(struct arena *a, const struct entry *e)
 	return s;
 }
 
-/* --- listing --------------------------------------------------------------------------------------------------------- */
+/* --- listing ------------------------------------------------------------------------------------------------------ */
 
 struct listing {
 	const struct options *o;
@@ -85,8 +85,8 @@ static void list_fields(const struct listing *l, const struct target *t, const s
 	struct arena a = ARENA_INIT;
 
 	for (size_t i = 0; i <= COMMAND; i++) {
-		const char *name = arena_printf(&a, SPAN_FMT "/" SPAN_FMT "/%s", SPAN_ARG(e->words[0]), SPAN_ARG(e->words[1]),
-						columns[i]);
+		const char *name = arena_printf(&a, SPAN_FMT "/" SPAN_FMT "/%s", SPAN_ARG(e->words[0]),
+						SPAN_ARG(e->words[1]), columns[i]);
 
 		if (fits(t->name, span_cstr(columns[i])))
 			print_setting(l->o, name, i == COMMAND ? command_of(&a, e) : e->words[i]);
@@ -106,8 +106,10 @@ static void list_overrides(const struct listing *l, const struct target *t, cons
 		if (span_starts(text, "{") && span_ends(text, "}"))
 			text = span_trim(span_of(text.ptr + 1, text.len - 2));
 		if (raw_parse_assignment(text, &name, &value) == NULL && fits(t->name, name))
-			print_setting(l->o, arena_printf(&a, SPAN_FMT "/" SPAN_FMT "/" SPAN_FMT, SPAN_ARG(e->words[0]),
-							 SPAN_ARG(e->words[1]), SPAN_ARG(name)), value);
+			print_setting(l->o,
+				      arena_printf(&a, SPAN_FMT "/" SPAN_FMT "/" SPAN_FMT, SPAN_ARG(e->words[0]),
+						   SPAN_ARG(e->words[1]), SPAN_ARG(name)),
+				      value);
 	}
 	arena_free(&a);
 }
@@ -170,7 +172,7 @@ int list_services(const struct options *o, char **patterns, size_t n)
 	return status;
 }
 
-/* --- changing -------------------------------------------------------------------------------------------------------- */
+/* --- changing ----------------------------------------------------------------------------------------------------- */
 
 struct change {
 	const struct options *o;
@@ -230,7 +232,8 @@ static void set_override(struct change *c, struct entry *e)
 	if (c->t->name.len == 0 || e->n + 2 > ENTRY_WORDS_MAX)
 		log_fatal("service/type/parameter=value is expected");
 	if (strpbrk(text, " \t{}"))
-		text = arena_printf(&c->a, "{ " SPAN_FMT " = " SPAN_FMT " }", SPAN_ARG(c->t->name), SPAN_ARG(c->t->value));
+		text =
+		    arena_printf(&c->a, "{ " SPAN_FMT " = " SPAN_FMT " }", SPAN_ARG(c->t->name), SPAN_ARG(c->t->value));
 	at = entry_override(e, c->t->name, &old);
 	if (at == 0) {
 		e->words[e->n++] = SPAN("-o");

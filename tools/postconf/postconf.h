@@ -13,14 +13,14 @@ enum mode { MODE_PARAMETERS, MODE_ENTRIES, MODE_FIELDS, MODE_OVERRIDES, MODE_TYP
 
 struct options {
 	const char *dir;
-	enum mode mode;       /* main.cf; -M, -F, -P: master.cf; -m: table types */
-	bool defaults;        /* -d */
-	bool set_only;        /* -n */
-	bool expand;          /* -x */
-	bool json;            /* -j */
-	bool no_names;        /* -h */
-	bool no_values;       /* -H */
-	bool edit;            /* -e, -X, -# */
+	enum mode mode; /* main.cf; -M, -F, -P: master.cf; -m: table types */
+	bool defaults;  /* -d */
+	bool set_only;  /* -n */
+	bool expand;    /* -x */
+	bool json;      /* -j */
+	bool no_names;  /* -h */
+	bool no_values; /* -H */
+	bool edit;      /* -e, -X, -# */
 	enum edit_how how;
 	const char **overrides; /* -o */
 	size_t noverrides;
