@@ -19,7 +19,8 @@ sub spew {
 sub slurp {
 	open my $f, '<', "$dir/$_[0]" or die "$_[0]: $!";
 	local $/;
-	return <$f>;
+	my $text = <$f>;
+	return $text // '';
 }
 
 # status, standard output, standard error
