@@ -67,7 +67,11 @@ int fs_read_file(int dirfd, const char *path, struct buf *b)
 
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+	if (fstat(fd, &st) < 0) {
+		rc = -1;
+	} else if (!S_ISREG(st.st_mode)) {
+		errno = EINVAL;
+	} else {
 		room = buf_reserve(b, (size_t)st.st_size);
 		if (room == NULL) {
 			errno = EFBIG;
@@ -79,8 +83,6 @@ int fs_read_file(int dirfd, const char *path, struct buf *b)
 				rc = 0;
 			}
 		}
-	} else if (errno == 0) {
-		errno = EINVAL;
 	}
 	close(fd);
 	return rc;

@@ -52,6 +52,16 @@ size_t mbox_block_length_at(void)
 	return 13 + 16 + 1;
 }
 
+size_t mbox_block_uid_at(void)
+{
+	return LINE_ID;
+}
+
+size_t mbox_block_base_at(const struct mbox_block *m)
+{
+	return FIXED + KEYWORDS_NAME + m->keyword_room + 1;
+}
+
 size_t mbox_block_size(const struct mbox_block *m)
 {
 	size_t n = FIXED + KEYWORDS_NAME + m->keyword_room + 1;

@@ -61,6 +61,9 @@ bool mbox_block_make(struct buf *b, const struct mbox_block *m);
 size_t mbox_block_parse(struct span s, struct mbox_block *m_r);
 /* Where the 12 digits of the length are, from the start of the block; the CRC follows after one space. */
 size_t mbox_block_length_at(void);
+/* Where the lines begin that change with flags; and where the X-IMAPbase line does. */
+size_t mbox_block_uid_at(void);
+size_t mbox_block_base_at(const struct mbox_block *m);
 
 /* The letters of Status: and X-Status: (any program's) as flags. */
 void mbox_status_parse(struct span letters, uint32_t *flags, bool *old);

@@ -42,6 +42,8 @@ enum { STORE_KEYWORDS_MAX = 64, STORE_NAME_MAX = 1000 };
 struct store;    /* one user's mail */
 struct mailbox;  /* one open folder */
 
+/* Start-up, before threads: mailbox_delivery_lock, mbox_lock_timeout, stale_lock_time. methods: kept, not copied. */
+void store_set_locking(const char *methods, int64_t timeout_ms, int64_t stale_ms);
 /* mail_location expanded for u ("mbox:~/mail:INBOX=/var/mail/%u"); NULL or "": found out. Never touches files outside. *why_r: for the log and
  * the client, when not OK (literal or in a). */
 enum store_status store_open(struct arena *a, const struct user *u, const char *mail_location, struct store **s_r, const char **why_r);

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/store/store-int.h"
+
+enum { IDLE_FOLDERS_MAX = 12 /* kept after their last use, so that the next look is cheap */ };
+
+static pthread_mutex_t folders_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list folders = LIST_INIT(folders);
+static uint64_t uses;
+
+static _Atomic(const char *) lock_methods = "fcntl, dotlock";
+static _Atomic int64_t lock_timeout_ms = 300000;
+
+void store_set_locking(const char *methods, int64_t timeout_ms, int64_t stale_ms)
+{
+	lock_methods = methods;
+	lock_timeout_ms = timeout_ms;
+	mboxlock_set_stale_ms(stale_ms);
+}
+
+const char *store_lock_methods(void)
+{
+	return lock_methods;
+}
+
+int64_t store_lock_deadline(void)
+{
+	return clock_deadline(lock_timeout_ms);
+}
+
+const char *store_status_str(enum store_status s)
+{
+	static const char *const text[] = {
+		[STORE_OK] = "ok",
+		[STORE_NOTFOUND] = "no such mailbox",
+		[STORE_EXISTS] = "mailbox exists already",
+		[STORE_BADNAME] = "not an acceptable mailbox name",
+		[STORE_REFUSED] = "not allowed",
+		[STORE_EXPUNGED] = "message is gone",
+		[STORE_NOSPACE] = "no space left",
+		[STORE_LOCKED] = "mailbox is locked by another program",
+		[STORE_TOOBIG] = "too big",
+		[STORE_ERROR] = "internal error",
+	};
+
+	return s < sizeof text / sizeof *text && text[s] ? text[s] : "unknown status";
+}
+
+enum store_status folder_errno(const struct folder *f, const char *what, int err)
+{
+	if (err == EAGAIN || err == ETIMEDOUT) {
+		log_warn("%s: cannot lock: held by another program", f->path);
+		return STORE_LOCKED;
+	}
+	log_error("%s: %s: %s", f->path, what, strerrordesc_np(err) ? strerrordesc_np(err) : "unknown error");
+	return err == ENOSPC || err == EDQUOT || err == EFBIG ? STORE_NOSPACE : STORE_ERROR;
+}
+
+struct ident ident_of(const struct stat *st)
+{
+	return (struct ident){ .dev = st->st_dev, .ino = st->st_ino, .size = st->st_size, .mtime_s = st->st_mtim.tv_sec,
+			       .mtime_ns = st->st_mtim.tv_nsec, .exists = true };
+}
+
+bool ident_same(const struct ident *a, const struct ident *b)
+{
+	return a->exists == b->exists && a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_s == b->mtime_s &&
+	       a->mtime_ns == b->mtime_ns;
+}
+
+static void folder_free(struct folder *f)
+{
+	f->ops->free(f);
+	folder_clear(f);
+	free(f->recs);
+	for (unsigned i = 0; i < f->nkeywords; i++)
+		free(f->keywords[i]);
+	free(f->path);
+	free(f->ctl);
+	free(f->validity_file);
+	pthread_mutex_destroy(&f->mu);
+	free(f);
+}
+
+static char *join(const char *dir, const char *name)
+{
+	char *p = mem_alloc(strlen(dir) + strlen(name) + 2);
+
+	strcpy(p, dir);
+	if (*name) {
+		strcat(p, "/");
+		strcat(p, name);
+	}
+	return p;
+}
+
+/* Our own files about an mbox: INDEX/a/.imap/b for folder a/b, as Dovecot has it. */
+static char *ctl_of(const struct store *s, const char *rel)
+{
+	const char *slash = strrchr(rel, '/'), *last = slash ? slash + 1 : rel;
+	char *p = mem_alloc(strlen(s->index) + strlen(rel) + sizeof "//.imap/");
+	size_t n = (size_t)(last - rel);
+
+	strcpy(p, s->index);
+	strcat(p, "/");
+	strncat(p, rel, n);
+	strcat(p, ".imap/");
+	strcat(p, last);
+	return p;
+}
+
+static struct folder *folder_new(struct store *s, const char *path, const char *rel)
+{
+	struct folder *f = mem_zalloc(sizeof *f);
+
+	pthread_mutex_init(&f->mu, NULL);
+	f->path = mem_strdup(path);
+	f->validity_file = mem_strdup(s->validity_file);
+	f->uidnext = 1;
+	f->generation = 1;
+	f->keywords_max = STORE_KEYWORDS_MAX;
+	f->is_inbox = strcmp(rel, "INBOX") == 0;
+	if (s->kind == STORE_MBOX) {
+		f->ctl = ctl_of(s, rel);
+		mbox_init(f);
+	} else {
+		maildir_init(f);
+	}
+	return f;
+}
+
+/* Too many that nobody uses: the one used longest ago goes. Under folders_lock. */
+static void trim_idle(void)
+{
+	struct folder *oldest = NULL;
+	int idle = 0;
+
+	list_for_each(n, &folders) {
+		struct folder *f = list_entry(n, struct folder, node);
+
+		if (f->refs > 0)
+			continue;
+		idle++;
+		if (oldest == NULL || f->stamp < oldest->stamp)
+			oldest = f;
+	}
+	if (idle > IDLE_FOLDERS_MAX) {
+		list_remove(&oldest->node);
+		folder_free(oldest);
+	}
+}
+
+static struct folder *find_path(const char *path)
+{
+	list_for_each(n, &folders) {
+		struct folder *f = list_entry(n, struct folder, node);
+
+		if (!f->dead && strcmp(f->path, path) == 0)
+			return f;
+	}
+	return NULL;
+}
+
+static char *path_of(struct store *s, struct arena *a, struct span name, char **rel_r)
+{
+	char *rel = names_to_path(a, s->kind, name);
+
+	*rel_r = rel;
+	if (rel == NULL)
+		return NULL;
+	return names_is_inbox(name) ? mem_strdup(s->inbox) : join(s->root, rel);
+}
+
+struct folder *folder_get(struct store *s, struct span name)
+{
+	struct arena a = ARENA_INIT;
+	char *rel, *path = path_of(s, &a, name, &rel);
+	struct folder *f = NULL;
+
+	if (path != NULL) {
+		pthread_mutex_lock(&folders_lock);
+		f = find_path(path);
+		if (f == NULL) {
+			f = folder_new(s, path, names_is_inbox(name) ? "INBOX" : rel);
+			list_append(&folders, &f->node);
+		}
+		f->refs++;
+		f->stamp = ++uses;
+		pthread_mutex_unlock(&folders_lock);
+	}
+	free(path);
+	arena_free(&a);
+	return f;
+}
+
+void folder_put(struct folder *f)
+{
+	pthread_mutex_lock(&folders_lock);
+	f->refs--;
+	if (f->refs == 0 && f->dead) {
+		list_remove(&f->node);
+		folder_free(f);
+	} else if (f->refs == 0) {
+		trim_idle();
+	}
+	pthread_mutex_unlock(&folders_lock);
+}
+
+void folder_forget(struct store *s, struct span name)
+{
+	struct arena a = ARENA_INIT;
+	char *rel, *path = path_of(s, &a, name, &rel);
+	size_t len = path ? strlen(path) : 0;
+
+	pthread_mutex_lock(&folders_lock);
+	list_for_each_safe(n, &folders) {
+		struct folder *f = list_entry(n, struct folder, node);
+		char next;
+
+		if (path == NULL || strncmp(f->path, path, len) != 0)
+			continue;
+		next = f->path[len];
+		if (next != '\0' && next != (s->kind == STORE_MBOX ? '/' : '.'))
+			continue;
+		f->dead = true;
+		if (f->refs == 0) {
+			list_remove(&f->node);
+			folder_free(f);
+		}
+	}
+	pthread_mutex_unlock(&folders_lock);
+	free(path);
+	arena_free(&a);
+}
+
+struct rec *folder_add(struct folder *f)
+{
+	if (f->n == f->cap) {
+		f->cap = f->cap ? f->cap * 2 : 64;
+		f->recs = mem_realloc_array(f->recs, f->cap, sizeof *f->recs);
+	}
+	memset(&f->recs[f->n], 0, sizeof *f->recs);
+	f->generation++;
+	return &f->recs[f->n++];
+}
+
+struct rec *folder_find(struct folder *f, uint32_t uid)
+{
+	size_t low = 0, high = f->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (f->recs[mid].m.uid < uid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < f->n && f->recs[low].m.uid == uid ? &f->recs[low] : NULL;
+}
+
+void folder_clear(struct folder *f)
+{
+	if (f->ops == &maildir_ops)
+		for (size_t i = 0; i < f->n; i++) {
+			free(f->recs[i].maildir.name);
+			free(f->recs[i].maildir.extra);
+		}
+	f->n = 0;
+	f->generation++;
+}
+
+static bool is_keyword(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.ptr[i] <= 32 || s.ptr[i] == 127 || memchr("(){%*\"\\]", s.ptr[i], 8) != NULL)
+			return false;
+	return s.len > 0 && s.len <= 100;
+}
+
+int folder_keyword(struct folder *f, struct span name, bool add)
+{
+	for (unsigned i = 0; i < f->nkeywords; i++)
+		if (span_iis(name, f->keywords[i]))
+			return (int)i;
+	if (!add || f->nkeywords == f->keywords_max || !is_keyword(name))
+		return -1;
+	f->keywords[f->nkeywords] = mem_strndup(name.ptr, name.len);
+	return (int)f->nkeywords++;
+}
+
+uint64_t folder_keyword_words(struct folder *f, struct span words)
+{
+	struct span word;
+	uint64_t bits = 0;
+
+	while (span_word(&words, " \t\r\n", &word)) {
+		int bit = folder_keyword(f, word, true);
+
+		if (bit >= 0)
+			bits |= UINT64_C(1) << bit;
+	}
+	return bits;
+}
+
+void folder_keyword_names(const struct folder *f, uint64_t bits, struct buf *out)
+{
+	buf_reset(out);
+	for (unsigned i = 0; i < f->nkeywords; i++)
+		if (bits & UINT64_C(1) << i)
+			buf_addf(out, "%s%s", out->len ? " " : "", f->keywords[i]);
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Folders of mbox: a file is a folder with mail, a directory one with children. Names with a leading dot are not folders. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/store/folders.h"
+#include "lib/store/fs.h"
+#include "lib/store/mbox-int.h"
+
+enum { DEPTH_MAX = 16 };
+
+enum store_status folders_errno(const char *path, int err)
+{
+	switch (err) {
+	case ENOENT:
+		return STORE_NOTFOUND;
+	case EEXIST:
+	case EISDIR:
+		return STORE_EXISTS;
+	case ENOTDIR:
+	case ENOTEMPTY:
+		return STORE_REFUSED;
+	case ENAMETOOLONG:
+		return STORE_BADNAME;
+	default:
+		log_error("%s: %s", path, strerrordesc_np(err) ? strerrordesc_np(err) : "unknown error");
+		return err == ENOSPC || err == EDQUOT ? STORE_NOSPACE : STORE_ERROR;
+	}
+}
+
+struct walk {
+	struct store *s;
+	struct folder_list *l;
+	struct stat inbox;
+	bool has_inbox;
+};
+
+static void walk_entry(struct walk *w, int dirfd, const char *prefix, const char *name, int depth);
+
+static void walk_dir(struct walk *w, int fd, const char *prefix, int depth)
+{
+	DIR *d = fdopendir(fd);
+
+	if (d == NULL) {
+		close(fd);
+		return;
+	}
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		if (e->d_name[0] != '.')
+			walk_entry(w, fd, prefix, e->d_name, depth);
+	closedir(d);
+}
+
+static void walk_entry(struct walk *w, int dirfd, const char *prefix, const char *name, int depth)
+{
+	struct span decoded;
+	struct store_folder *f;
+	struct stat st;
+	char *rel;
+	int fd;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+		return;
+	if (w->has_inbox && st.st_dev == w->inbox.st_dev && st.st_ino == w->inbox.st_ino)
+		return;
+	rel = arena_printf(w->l->a, "%s%s%s", prefix, *prefix ? "/" : "", name);
+	decoded = names_from_disk(w->l->a, STORE_MBOX, span_cstr(rel));
+	if (decoded.len == 0)
+		return;
+	if (!names_is_inbox(decoded)) {
+		f = folder_list_add(w->l, decoded);
+		f->selectable = f->no_inferiors = S_ISREG(st.st_mode);
+	}
+	if (!S_ISDIR(st.st_mode) || depth == DEPTH_MAX)
+		return;
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0)
+		walk_dir(w, fd, rel, depth + 1);
+}
+
+enum store_status mbox_list(struct store *s, struct folder_list *l)
+{
+	struct walk w = { .s = s, .l = l };
+	int fd = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? STORE_OK : folders_errno(s->root, errno);
+	w.has_inbox = stat(s->inbox, &w.inbox) == 0;
+	walk_dir(&w, fd, "", 0);
+	return STORE_OK;
+}
+
+static char *full_path(const char *root, const char *rel)
+{
+	char *p = mem_alloc(strlen(root) + strlen(rel) + 2);
+
+	strcpy(p, root);
+	strcat(p, "/");
+	return strcat(p, rel);
+}
+
+enum store_status mbox_exists(struct store *s, const char *rel, bool *selectable)
+{
+	AUTO_FREE char *path = full_path(s->root, rel);
+	struct stat st;
+
+	*selectable = false;
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? STORE_NOTFOUND : folders_errno(path, errno);
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return STORE_NOTFOUND;
+	*selectable = S_ISREG(st.st_mode);
+	return STORE_OK;
+}
+
+static int make_parents(const char *path)
+{
+	AUTO_FREE char *dir = mem_strdup(path);
+
+	*strrchr(dir, '/') = '\0';
+	return fs_make_dirs(dir, 0700);
+}
+
+enum store_status mbox_create(struct store *s, const char *rel, bool directory)
+{
+	AUTO_FREE char *path = full_path(s->root, rel);
+	int fd;
+
+	if (make_parents(path) < 0)
+		return folders_errno(path, errno);
+	if (directory)
+		return mkdir(path, 0700) == 0 ? STORE_OK : folders_errno(path, errno);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return folders_errno(path, errno);
+	close(fd);
+	return fs_sync_parent(path) == 0 ? STORE_OK : folders_errno(path, errno);
+}
+
+/* Our files about a folder, and their directory if nobody else's are in it. */
+static void remove_ctl(const char *ctl)
+{
+	static const char *const files[] = { "posthouse-state", "posthouse-journal", "posthouse-journal.new", "posthouse-journal.unused" };
+
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		AUTO_FREE char *path = full_path(ctl, files[i]);
+
+		unlink(path);
+	}
+	rmdir(ctl);
+}
+
+static enum store_status delete_file(struct folder *f)
+{
+	struct mboxlock l;
+	enum store_status st = mbox_lock(f, &l, false);
+
+	if (st != STORE_OK)
+		return st;
+	st = mbox_refresh_locked(f, &l, true);
+	if (st == STORE_OK || st == STORE_ERROR)
+		st = unlink(f->path) == 0 ? STORE_OK : folders_errno(f->path, errno);
+	if (st == STORE_OK) {
+		if (f->uidvalidity != 0)
+			uidvalidity_note(f->validity_file, f->uidvalidity);
+		remove_ctl(f->ctl);
+	}
+	mboxlock_close(&l);
+	return st;
+}
+
+/* A directory goes when only our own files are left below it. */
+static enum store_status delete_directory(const char *path)
+{
+	AUTO_FREE char *own = full_path(path, ".imap");
+
+	if (rmdir(path) == 0)
+		return STORE_OK;
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return folders_errno(path, errno);
+	rmdir(own); /* fails, and so does the next, while a folder's files are in it */
+	return rmdir(path) == 0 ? STORE_OK : STORE_REFUSED;
+}
+
+enum store_status mbox_delete(struct store *s, struct span name, const char *rel)
+{
+	AUTO_FREE char *path = full_path(s->root, rel);
+	bool selectable;
+	enum store_status st = mbox_exists(s, rel, &selectable);
+	struct folder *f;
+
+	if (st != STORE_OK)
+		return st;
+	if (!selectable)
+		return delete_directory(path);
+	f = folder_get(s, name);
+	pthread_mutex_lock(&f->mu);
+	st = delete_file(f);
+	pthread_mutex_unlock(&f->mu);
+	folder_put(f);
+	return st;
+}
+
+static char *ctl_path(const struct store *s, const char *rel)
+{
+	const char *slash = strrchr(rel, '/'), *last = slash ? slash + 1 : rel;
+	char *p = mem_alloc(strlen(s->index) + strlen(rel) + sizeof "//.imap/");
+
+	strcpy(p, s->index);
+	strcat(p, "/");
+	strncat(p, rel, (size_t)(last - rel));
+	strcat(p, ".imap/");
+	return strcat(p, last);
+}
+
+/* What is known about the folder moves with it; when it cannot, the mbox itself says enough. */
+static void move_ctl(struct store *s, const char *from_rel, const char *to_rel, bool directory)
+{
+	AUTO_FREE char *from = directory ? full_path(s->index, from_rel) : ctl_path(s, from_rel);
+	AUTO_FREE char *to = directory ? full_path(s->index, to_rel) : ctl_path(s, to_rel);
+
+	if (directory && strcmp(s->index, s->root) == 0)
+		return; /* lies below the directory itself */
+	if (access(from, F_OK) < 0)
+		return;
+	remove_ctl(to);
+	if (make_parents(to) < 0 || rename(from, to) < 0)
+		log_warn("%s: cannot move to %s: %s", from, to, strerrordesc_np(errno));
+}
+
+static enum store_status move(struct store *s, const char *from_rel, const char *to_rel, bool directory)
+{
+	AUTO_FREE char *from = full_path(s->root, from_rel);
+	AUTO_FREE char *to = full_path(s->root, to_rel);
+
+	if (make_parents(to) < 0 || renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
+		return folders_errno(to, errno);
+	move_ctl(s, from_rel, to_rel, directory);
+	if (fs_sync_parent(to) < 0 || fs_sync_parent(from) < 0)
+		return folders_errno(to, errno);
+	return STORE_OK;
+}
+
+enum store_status mbox_rename(struct store *s, struct span from, const char *from_rel, const char *to_rel)
+{
+	bool selectable;
+	enum store_status st = mbox_exists(s, from_rel, &selectable);
+	struct folder *f;
+	struct mboxlock l;
+
+	if (st != STORE_OK)
+		return st;
+	if (!selectable)
+		return move(s, from_rel, to_rel, true);
+	f = folder_get(s, from);
+	pthread_mutex_lock(&f->mu);
+	st = mbox_lock(f, &l, false);
+	if (st == STORE_OK) {
+		st = mbox_refresh_locked(f, &l, true);
+		if (st == STORE_OK)
+			st = move(s, from_rel, to_rel, false);
+		mboxlock_close(&l);
+	}
+	pthread_mutex_unlock(&f->mu);
+	folder_put(f);
+	return st;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside the Maildir backend. */
+#pragma once
+#include "lib/store/fs.h"
+#include "lib/store/maildir-name.h"
+#include "lib/store/store-int.h"
+
+enum { MAILDIR_KEYWORDS_MAX = 26 };
+
+/* --- maildir-uidlist.c: Dovecot's dovecot-uidlist, version 3 ---------------------------------------------------------- */
+/*
+ *	3 V<uidvalidity> N<next uid> [other header fields]
+ *	<uid> [fields] :<file name>
+ *
+ * Lines may be appended; then the header's N is behind. Version 1 ("1 <uidvalidity> <next uid>", "<uid> <file name>") is read, too.
+ */
+struct uidlist_entry {
+	uint32_t uid;
+	struct span base;     /* of the file name, without flags */
+	struct span extra;    /* fields */
+};
+
+struct uidlist {
+	uint32_t uidvalidity, uidnext; /* 0: there is none */
+	struct span header_extra;
+	struct uidlist_entry *v;       /* ascending */
+	size_t n;
+	bool torn;                     /* the last line has no end: append a line end first */
+	bool damaged;                  /* something was left out: write it anew */
+};
+/* Pure. Arrays in a, spans into text. Never fails: what makes no sense is left out. */
+void uidlist_parse(struct arena *a, struct span text, struct uidlist *l_r);
+void uidlist_header(struct buf *out, uint32_t uidvalidity, uint32_t uidnext, struct span extra);
+void uidlist_line(struct buf *out, uint32_t uid, struct span extra, struct span file);
+
+/* --- the folder's own ---------------------------------------------------------------------------------------------------- */
+struct maildir {
+	struct ident new_ident, cur_ident, list_ident, keywords_ident;
+	bool racy;               /* a directory changed so shortly before it was read that more may have happened in that tick */
+	char *watch_new, *watch_cur; /* paths */
+	unsigned saved_keywords; /* that stand in dovecot-keywords */
+};
+
+/* maildir-sync.c */
+enum store_status maildir_refresh(struct folder *f);
+char *maildir_path(const struct folder *f, const char *sub, const char *name);
+/* maildir-keywords.c */
+void maildir_load_keywords(struct folder *f);
+int maildir_save_keywords(struct folder *f);
+/* maildir-append.c */
+enum store_status maildir_append(struct folder *f, struct store_append *ap, uint32_t *uids_r);
+/* The uidlist, locked and read: text and arrays in a. */
+enum store_status maildir_lock_list(struct folder *f, char **lock_r);
+void maildir_unlock_list(char *lock);
+enum store_status maildir_read_list(struct folder *f, struct arena *a, struct uidlist *l_r);
+/* Add lines to the file of l, durable; it is written anew when it has to be. */
+enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext, struct span lines);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/store/dotlock.h"
+#include "lib/store/maildir-int.h"
+
+enum { LIST_MAX = 512 << 20 };
+
+static bool parse_header(struct span line, struct uidlist *l, int *version)
+{
+	struct span word;
+	uint64_t n;
+
+	if (!span_word(&line, " ", &word) || !span_u64(word, 3, &n) || (n != 1 && n != 3))
+		return false;
+	*version = (int)n;
+	if (n == 1) {
+		uint64_t validity, next;
+		struct span v, x;
+
+		if (!span_word(&line, " ", &v) || !span_word(&line, " ", &x) || !span_u64(v, UINT32_MAX, &validity) ||
+		    !span_u64(x, UINT32_MAX, &next))
+			return false;
+		l->uidvalidity = (uint32_t)validity;
+		l->uidnext = (uint32_t)next;
+		return validity != 0 && next != 0;
+	}
+	while (span_word(&line, " ", &word)) {
+		if (word.ptr[0] == 'V' && span_u64(span_skip(word, 1), UINT32_MAX, &n))
+			l->uidvalidity = (uint32_t)n;
+		else if (word.ptr[0] == 'N' && span_u64(span_skip(word, 1), UINT32_MAX, &n))
+			l->uidnext = (uint32_t)n;
+		else if (l->header_extra.len == 0)
+			l->header_extra = span_of(word.ptr, word.len + line.len);
+	}
+	return l->uidvalidity != 0 && l->uidnext != 0;
+}
+
+static bool parse_line(struct span line, int version, struct uidlist_entry *e)
+{
+	struct span uid = span_cut(&line, ' '), file;
+	ptrdiff_t colon;
+	uint64_t n;
+
+	if (!span_u64(uid, UINT32_MAX - 1, &n) || n == 0)
+		return false;
+	*e = (struct uidlist_entry){ .uid = (uint32_t)n };
+	if (version == 1) {
+		file = line;
+	} else {
+		colon = span_chr(line, ':');
+		if (colon < 0)
+			return false;
+		e->extra = span_trim(span_head(line, (size_t)colon));
+		file = span_skip(line, (size_t)colon + 1);
+	}
+	e->base = span_cut(&file, ':');
+	return e->base.len > 0 && span_chr(e->base, '/') < 0;
+}
+
+void uidlist_parse(struct arena *a, struct span text, struct uidlist *l)
+{
+	struct span rest = text, line;
+	size_t lines = 0, cap;
+	int version = 3;
+
+	*l = (struct uidlist){ 0 };
+	line = span_cut(&rest, '\n');
+	if (!parse_header(line, l, &version)) {
+		*l = (struct uidlist){ .damaged = true };
+		return;
+	}
+	for (const char *p = rest.ptr, *end = p + rest.len; p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
+		lines++;
+	cap = lines + 1;
+	l->v = arena_array(a, cap, sizeof *l->v);
+	l->torn = text.len > 0 && !span_ends(text, "\n");
+	l->damaged = version != 3;
+	while (rest.len > 0 && l->n < cap) {
+		bool whole = span_chr(rest, '\n') >= 0;
+		struct uidlist_entry e;
+
+		line = span_cut(&rest, '\n');
+		/* a line without an end may be half a name */
+		if (!whole || !parse_line(line, version, &e) || (l->n > 0 && e.uid <= l->v[l->n - 1].uid)) {
+			l->damaged |= whole && line.len > 0;
+			continue;
+		}
+		l->v[l->n++] = e;
+	}
+	if (l->n > 0 && l->v[l->n - 1].uid >= l->uidnext)
+		l->uidnext = l->v[l->n - 1].uid + 1;
+}
+
+void uidlist_header(struct buf *out, uint32_t uidvalidity, uint32_t uidnext, struct span extra)
+{
+	buf_addf(out, "3 V%u N%u", uidvalidity, uidnext);
+	if (extra.len > 0) {
+		buf_addc(out, ' ');
+		buf_add_span(out, extra);
+	}
+	buf_addc(out, '\n');
+}
+
+void uidlist_line(struct buf *out, uint32_t uid, struct span extra, struct span file)
+{
+	buf_addf(out, "%u ", uid);
+	if (extra.len > 0) {
+		buf_add_span(out, extra);
+		buf_addc(out, ' ');
+	}
+	buf_addc(out, ':');
+	buf_add_span(out, file);
+	buf_addc(out, '\n');
+}
+
+/* --- the file ------------------------------------------------------------------------------------------------------- */
+
+enum store_status maildir_lock_list(struct folder *f, char **lock_r)
+{
+	char *path = maildir_path(f, "dovecot-uidlist", NULL), *lock = dotlock_name(path);
+
+	free(path);
+	if (dotlock_take(lock, store_lock_deadline()) == 0) {
+		*lock_r = lock;
+		return STORE_OK;
+	}
+	free(lock);
+	*lock_r = NULL;
+	if (errno == EACCES || errno == EROFS || errno == EPERM) {
+		f->unwritable = true;
+		return STORE_REFUSED;
+	}
+	return folder_errno(f, "dovecot-uidlist.lock", errno);
+}
+
+void maildir_unlock_list(char *lock)
+{
+	if (lock == NULL)
+		return;
+	unlink(lock);
+	free(lock);
+}
+
+enum store_status maildir_read_list(struct folder *f, struct arena *a, struct uidlist *l)
+{
+	AUTO_FREE char *path = maildir_path(f, "dovecot-uidlist", NULL);
+	enum store_status s = STORE_OK;
+	struct stat st;
+	struct buf b;
+
+	*l = (struct uidlist){ 0 };
+	f->maildir->list_ident = (struct ident){ 0 };
+	buf_init(&b, LIST_MAX);
+	if (stat(path, &st) == 0)
+		f->maildir->list_ident = ident_of(&st);
+	if (fs_read_file(AT_FDCWD, path, &b) == 0)
+		uidlist_parse(a, arena_span(a, buf_span(&b)), l);
+	else if (errno != ENOENT)
+		s = folder_errno(f, "dovecot-uidlist", errno);
+	if (l->damaged && l->uidvalidity == 0)
+		log_warn("%s/dovecot-uidlist: damaged, written anew", f->path);
+	buf_free(&b);
+	return s;
+}
+
+static int append_lines(const char *path, bool torn, struct span lines)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW), rc;
+
+	if (fd < 0)
+		return -1;
+	rc = torn ? fs_write_all(fd, SPAN("\n")) : 0;
+	if (rc == 0)
+		rc = fs_write_all(fd, lines);
+	if (rc == 0)
+		rc = fdatasync(fd);
+	close(fd);
+	return rc;
+}
+
+static int write_anew(const char *path, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext, struct span lines)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, LIST_MAX);
+	uidlist_header(&b, uidvalidity, uidnext, l->header_extra);
+	for (size_t i = 0; l->uidvalidity == uidvalidity && i < l->n; i++)
+		uidlist_line(&b, l->v[i].uid, l->v[i].extra, l->v[i].base);
+	buf_add_span(&b, lines);
+	errno = EFBIG;
+	rc = b.overflow ? -1 : fs_replace_file(AT_FDCWD, path, buf_span(&b), 0600, true);
+	buf_free(&b);
+	return rc;
+}
+
+enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext, struct span lines)
+{
+	AUTO_FREE char *path = maildir_path(f, "dovecot-uidlist", NULL);
+	struct stat st;
+	int rc;
+
+	if (l->uidvalidity == uidvalidity && !l->damaged)
+		rc = append_lines(path, l->torn, lines);
+	else
+		rc = write_anew(path, l, uidvalidity, uidnext, lines);
+	if (rc < 0)
+		return folder_errno(f, "dovecot-uidlist", errno);
+	if (stat(path, &st) == 0)
+		f->maildir->list_ident = ident_of(&st);
+	return STORE_OK;
+}

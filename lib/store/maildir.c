@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A Maildir's messages: one file each, flags in the name. Nothing is lazy here, a change of flags is a rename. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/store/maildir-int.h"
+
+static char *rec_path(const struct folder *f, const struct rec *r)
+{
+	return maildir_path(f, r->maildir.in_new ? "new" : "cur", r->maildir.name);
+}
+
+/* The file is not where it was: look again at the next refresh. */
+static enum store_status vanished(struct folder *f)
+{
+	f->maildir->racy = true;
+	return STORE_EXPUNGED;
+}
+
+static enum store_status maildir_read(struct folder *f, const struct rec *r, struct buf *out)
+{
+	AUTO_FREE char *path = rec_path(f, r);
+
+	if (fs_read_file(AT_FDCWD, path, out) == 0)
+		return STORE_OK;
+	if (errno == ENOENT)
+		return vanished(f);
+	return errno == EFBIG ? STORE_TOOBIG : folder_errno(f, r->maildir.name, errno);
+}
+
+static enum store_status maildir_size(struct folder *f, struct rec *r)
+{
+	struct buf b;
+	enum store_status s;
+
+	buf_init(&b, (size_t)1 << 31);
+	s = maildir_read(f, r, &b);
+	if (s == STORE_OK) {
+		r->m.size = b.len;
+		for (size_t i = 0; i < b.len; i++)
+			r->m.size += b.ptr[i] == '\n' && (i == 0 || b.ptr[i - 1] != '\r');
+	}
+	buf_free(&b);
+	return s;
+}
+
+/* Give the file the name that says its flags. */
+static int rename_rec(struct folder *f, struct rec *r)
+{
+	AUTO_FREE char *from = rec_path(f, r);
+	char name[MAILDIR_NAME_MAX];
+	struct maildir_name old;
+	char *to;
+	int rc;
+
+	maildir_name_parse(span_cstr(r->maildir.name), &old);
+	if (!maildir_name_make(name, span_head(span_cstr(r->maildir.name), r->maildir.base_len), r->m.flags, (uint32_t)r->m.keywords,
+			       span_chr(old.other, 'P') >= 0)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (!r->maildir.in_new && strcmp(name, r->maildir.name) == 0)
+		return 0;
+	to = maildir_path(f, "cur", name);
+	rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+	if (rc < 0 && errno == EINVAL)
+		rc = rename(from, to);
+	free(to);
+	if (rc < 0)
+		return -1;
+	free(r->maildir.name);
+	r->maildir.name = mem_strdup(name);
+	r->maildir.in_new = false;
+	return 0;
+}
+
+static enum store_status maildir_flagged(struct folder *f, struct rec *r)
+{
+	uint32_t uid = r->m.uid, flags = r->m.flags;
+	uint64_t keywords = r->m.keywords;
+
+	if (maildir_save_keywords(f) < 0)
+		return folder_errno(f, "dovecot-keywords", errno);
+	if (rename_rec(f, r) < 0 && errno == ENOENT) {
+		/* another program renamed or removed it: find it, and try once more */
+		vanished(f);
+		if (maildir_refresh(f) != STORE_OK || (r = folder_find(f, uid)) == NULL)
+			return STORE_EXPUNGED;
+		r->m.flags = flags;
+		r->m.keywords = keywords;
+		r->old = true;
+		if (rename_rec(f, r) < 0)
+			return errno == ENOENT ? vanished(f) : folder_errno(f, r->maildir.name, errno);
+	} else if (r->maildir.in_new && (r->dirty & DIRTY_FLAGS)) {
+		return folder_errno(f, r->maildir.name, errno);
+	}
+	r->dirty = 0;
+	return STORE_OK;
+}
+
+static enum store_status maildir_flush(struct folder *f, bool durable)
+{
+	AUTO_FREE char *cur = maildir_path(f, "cur", NULL);
+
+	if (durable && fs_sync_dir(AT_FDCWD, cur) < 0 && errno != ENOENT)
+		return folder_errno(f, "fsync", errno);
+	return STORE_OK;
+}
+
+static enum store_status maildir_expunge(struct folder *f, const uint32_t *uids, size_t n)
+{
+	AUTO_FREE char *cur = maildir_path(f, "cur", NULL);
+	AUTO_FREE char *new = maildir_path(f, "new", NULL);
+	enum store_status s = maildir_refresh(f);
+
+	for (size_t i = 0; i < n && s == STORE_OK; i++) {
+		struct rec *r = folder_find(f, uids[i]);
+		AUTO_FREE char *path = r ? rec_path(f, r) : NULL;
+
+		if (path != NULL && unlink(path) < 0 && errno != ENOENT)
+			s = folder_errno(f, r->maildir.name, errno);
+		else if (path != NULL && errno == ENOENT)
+			f->maildir->racy = true;
+	}
+	if (s == STORE_OK && (fs_sync_dir(AT_FDCWD, cur) < 0 || fs_sync_dir(AT_FDCWD, new) < 0))
+		s = folder_errno(f, "fsync", errno);
+	f->maildir->racy = true;
+	if (s == STORE_OK)
+		s = maildir_refresh(f);
+	return s;
+}
+
+static unsigned maildir_watch(const struct folder *f, const char *paths[2])
+{
+	/* owned by the folder, made on first use */
+	if (f->maildir->watch_new == NULL) {
+		f->maildir->watch_new = maildir_path(f, "new", NULL);
+		f->maildir->watch_cur = maildir_path(f, "cur", NULL);
+	}
+	paths[0] = f->maildir->watch_new;
+	paths[1] = f->maildir->watch_cur;
+	return 2;
+}
+
+static void maildir_free(struct folder *f)
+{
+	free(f->maildir->watch_new);
+	free(f->maildir->watch_cur);
+	free(f->maildir);
+}
+
+const struct folder_ops maildir_ops = {
+	.refresh = maildir_refresh, .read = maildir_read, .flush = maildir_flush, .expunge = maildir_expunge, .append = maildir_append,
+	.flagged = maildir_flagged, .size = maildir_size, .watch = maildir_watch, .free = maildir_free,
+};
+
+void maildir_init(struct folder *f)
+{
+	f->ops = &maildir_ops;
+	f->maildir = mem_zalloc(sizeof *f->maildir);
+	f->keywords_max = MAILDIR_KEYWORDS_MAX;
+}
