@@ -76,7 +76,7 @@ static void show_recipient(struct arena *a, const struct queue_rcpt *r)
 	if (r->notify)
 		show_field("dsn_notify", notify_text(a, r->notify));
 	printf("recipient: %s (%s%s)\n", printable(a, addr_quote(a, r->address)), state_text(r->state),
-	       r->state == QUEUE_RCPT_PENDING && r->attempts > 0 ? arena_printf(a, ", tried %u times", r->attempts) : "");
+	       r->state == QUEUE_RCPT_PENDING && r->attempts > 0 ? arena_printf(a, ", tried %u time%s", r->attempts, r->attempts == 1 ? "" : "s") : "");
 }
 
 static void show_envelope(struct arena *a, const struct queue_envelope *env)
