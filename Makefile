@@ -119,7 +119,11 @@ include t/check.mk
 include conf/install.mk
 
 # --- documents, style -------------------------------------------------------------------------------------------------
-.PHONY: format compile_commands.json clean help
+.PHONY: format man compile_commands.json clean help
+# make man           the list of parameters in main.cf(5) anew from conf/params.def
+man:
+	conf/mkparams
+
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 

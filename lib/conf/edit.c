@@ -99,16 +99,21 @@ void edit_maincf(struct span text, enum edit_how how, const struct edit *edits, 
 
 /* --- master.cf ---------------------------------------------------------------------------------------------------- */
 
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static struct span take_word(struct span *rest)
 {
 	size_t n = 0, depth = 0;
 
-	while (rest->len > 0 && ascii_isspace(rest->ptr[0]))
+	while (rest->len > 0 && is_blank(rest->ptr[0]))
 		*rest = span_skip(*rest, 1);
 	for (; n < rest->len; n++) {
 		char c = rest->ptr[n];
 
-		if (depth == 0 && ascii_isspace(c))
+		if (depth == 0 && is_blank(c))
 			break;
 		if (c == '{' && (depth > 0 || n == 0))
 			depth++;

@@ -37,7 +37,7 @@ static bool next_word(struct reader *r, struct span *rest, struct span *word_r)
 {
 	size_t depth = 0;
 
-	while (rest->len > 0 && ascii_isspace(rest->ptr[0]))
+	while (rest->len > 0 && strchr(" \t\r\n", rest->ptr[0]) != NULL)
 		*rest = span_skip(*rest, 1);
 	if (rest->len == 0 || rest->ptr[0] != '{')
 		return span_word(rest, " \t\r\n", word_r);
