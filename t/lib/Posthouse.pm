@@ -297,6 +297,10 @@ END {
 	my $status = $?;
 	for my $p (@instances) {
 		next if $p->{owner} != $$;
+		if (my @found = grep { /(?:Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error:|panic: / } split /\n/, slurp($p->maillog)) {
+			print STDERR "# the log of a program has: $_\n" for @found;
+			$status ||= 1;
+		}
 		print STDERR $p->log_tail if $status;
 		my $pid = $p->pid;
 		eval { local $TIMEOUT = 5; $p->stop } if $pid;
