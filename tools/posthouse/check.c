@@ -5,13 +5,17 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
+#include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/conf/mastercf.h"
+#include "lib/map/map.h"
+#include "lib/route/route.h"
 #include "lib/service/endpoint.h"
 #include "lib/service/layout.h"
 #include "lib/service/logto.h"
@@ -22,6 +26,7 @@ enum { MESSAGES_MAX = 1 << 20, DISK_MIN_PERCENT = 5 };
 static struct {
 	struct arena arena;
 	struct buf messages; /* of the section under way */
+	struct buf unreadable;
 	struct mastercf services;
 	bool bad;
 } check;
@@ -189,23 +194,41 @@ static void check_ports(void)
 
 /* --- tables ------------------------------------------------------------------------------------------------------- */
 
-static void check_table(const char *parameter, struct span word)
+/*
+ * The libraries that use tables say in the log what is wrong with them. Whatever they say while fn runs becomes problems of
+ * the section, without the date and the name in front.
+ */
+static void with_log_as_problems(void (*fn)(void))
 {
-	static const char *const in_files[] = { "hash", "btree", "lmdb", "texthash", "regexp", "pcre", "cidr" };
-	ptrdiff_t colon;
-	const char *path;
+	char bytes[65536];
+	struct span rest, line;
+	int fd = memfd_create("check", MFD_CLOEXEC);
+	ssize_t n;
 
-	if (span_starts(word, "proxy:"))
-		word = span_skip(word, 6);
-	colon = span_chr(word, ':');
-	for (size_t i = 0; colon > 0 && i < sizeof in_files / sizeof *in_files; i++) {
-		if (!span_is(span_head(word, (size_t)colon), in_files[i]))
-			continue;
-		path = arena_cstr(&check.arena, span_skip(word, (size_t)colon + 1));
-		if (access(path, R_OK) < 0 && access(arena_printf(&check.arena, "%s.db", path), R_OK) < 0 &&
-		    access(arena_printf(&check.arena, "%s.lmdb", path), R_OK) < 0)
-			problem("error: %s: " SPAN_FMT ": %s", parameter, SPAN_ARG(word), strerror(errno));
+	log_open("posthouse/check", LOG_TO_FD, fd, 0);
+	fn();
+	log_open("posthouse/posthouse", LOG_TO_STDERR, -1, 0);
+	n = fd < 0 ? 0 : pread(fd, bytes, sizeof bytes, 0);
+	rest = span_of(bytes, n > 0 ? (size_t)n : 0);
+	while (span_word(&rest, "\n", &line)) {
+		ptrdiff_t text = span_find(line, SPAN("]: "));
+
+		line = span_skip(line, text < 0 ? 0 : (size_t)text + 3);
+		if (span_starts(line, "warning: ") || span_starts(line, "error: "))
+			problem(SPAN_FMT, SPAN_ARG(line));
 	}
+	close(fd);
+}
+
+/* Asking for anything at all opens the table. */
+static void try_table(struct span word)
+{
+	ptrdiff_t colon = span_chr(word, ':');
+	struct span value;
+
+	if (colon > 1 && word.ptr[0] != '/' && word.ptr[0] != '[' && !ascii_isdigit(word.ptr[0]))
+		if (map_get(map_open(arena_cstr(&check.arena, word)), &check.arena, SPAN("postmaster"), &value) == MAP_TEMP)
+			buf_addf(&check.unreadable, "error: cannot ask the table " SPAN_FMT "\n", SPAN_ARG(word));
 }
 
 static bool names_tables(const char *parameter)
@@ -225,19 +248,35 @@ static void check_passwd_file(const char *parameter, const char *value)
 			problem("error: %s: " SPAN_FMT ": %s", parameter, SPAN_ARG(word), strerror(errno));
 }
 
-static void check_tables(void)
+static void try_tables(void)
 {
 	for (size_t i = 0; i < conf_nparams; i++) {
 		const char *value = conf_params[i].kind == 's' && names_tables(conf_params[i].name) ?
 					    conf_value(conf, &check.arena, conf_params[i].name) : NULL;
 		struct span rest = span_cstr(value), word;
 
-		while (span_word(&rest, ", \t", &word))
-			check_table(conf_params[i].name, word);
+		while (map_list_word(&rest, &word))
+			try_table(span_starts(word, "!") ? span_skip(word, 1) : word);
 	}
+}
+
+static void check_tables(void)
+{
+	buf_init(&check.unreadable, MESSAGES_MAX);
+	with_log_as_problems(try_tables);
+	if (check.messages.len == 0) /* else the log has said it better */
+		buf_add_span(&check.messages, buf_span(&check.unreadable));
+	buf_free(&check.unreadable);
 	check_passwd_file("userdb", conf->userdb);
 	check_passwd_file("passdb", conf->passdb);
 	end_section("tables");
+}
+
+/* Domains in two classes, names of interfaces without an address, ... */
+static void check_routes(void)
+{
+	with_log_as_problems(route_init);
+	end_section("routes");
 }
 
 int check_everything(void)
@@ -254,6 +293,7 @@ int check_everything(void)
 		if (services)
 			check_ports();
 		check_tables();
+		check_routes();
 	}
 	buf_free(&check.messages);
 	arena_free(&check.arena);

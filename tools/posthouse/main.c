@@ -149,15 +149,14 @@ static int logrotate(const char *argument)
 /* postqueue stands beside this program, wherever that is. */
 static int flush(const char *argument)
 {
-	char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "postqueue");
+	char self[4096], path[4096 + sizeof "postqueue"];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 	char *slash;
 
 	(void)argument;
-	path[n > 0 ? n : 0] = '\0';
-	slash = strrchr(path, '/');
-	if (slash)
-		strcpy(slash + 1, "postqueue");
+	self[n > 0 ? n : 0] = '\0';
+	slash = strrchr(self, '/');
+	snprintf(path, sizeof path, "%.*spostqueue", slash ? (int)(slash + 1 - self) : 0, self);
 	execl(path, "postqueue", "-c", config_dir, "-f", NULL);
 	log_fatal("%s: %m", path);
 }
