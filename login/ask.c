@@ -85,6 +85,8 @@ static void count_failure(struct login *l, enum handover_code code)
 {
 	if (code == HANDOVER_REFUSED || code == HANDOVER_DISABLED)
 		l->attempts++;
+	else if (code == HANDOVER_LIMIT)
+		l->over_limit++;
 	else
 		l->internal_failures++;
 }

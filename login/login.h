@@ -39,7 +39,7 @@ struct login {
 	char session_id[SESSION_ID_BYTES + 1];
 	bool secured, tls;         /* secured: passwords in clear are safe here */
 	int64_t began_ms;
-	unsigned attempts, internal_failures, bad_commands;
+	unsigned attempts, internal_failures, over_limit, bad_commands;
 	bool tried_in_clear;
 	char user[160];            /* the last one tried, made harmless, for the log */
 	const char *mechanism;     /* of the last attempt; NULL: none */

@@ -30,7 +30,7 @@
 #include "lib/service/service.h"
 #include "lib/service/userproc_child.h"
 
-enum { ANSWER_MS = 1000, ACCEPTS_PER_ROUND = 64 };
+enum { ANSWER_MS = 1000, ACCEPTS_PER_ROUND = 64, WORDS_PER_ROUND = 64 };
 
 struct auth_conn {
 	struct list_node node;
@@ -205,7 +205,7 @@ static void child_ready(struct loop_source *src, uint32_t events)
 	uint32_t n;
 
 	(void)events;
-	for (;;) {
+	for (int i = 0; i < WORDS_PER_ROUND; i++) { /* a process that never stops talking keeps nobody else waiting */
 		enum io_status st = frame_recv(src->fd, &parent.frame, NULL, clock_mono_ms());
 
 		if (st == IO_TIMEOUT || st == IO_STOPPING)

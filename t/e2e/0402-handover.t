@@ -53,11 +53,27 @@ $f->send('t LOGIN ALICE ' . $p->password('alice'));
 $f->expect(qr/^t OK user=alice /);
 pass 'auth_username_format';
 
+# Each password opens one mailbox only, whoever came before.
+for my $round (1 .. 3) {
+	for my $pair ([ 'alice', 'bob' ], [ 'bob', 'alice' ]) {
+		my $x = $p->connect('imap');
+		$x->expect(qr/^\* OK/);
+		$x->imap("LOGIN $pair->[0] " . $p->password($pair->[1]), qr/NO \[AUTHENTICATIONFAILED\]/);
+		$x->send("t LOGIN $pair->[0] " . $p->password($pair->[0]));
+		$x->expect(qr/^t OK user=$pair->[0] /);
+		$x->send('quit');
+		$x->expect(qr/BYE/);
+	}
+}
+pass 'no password opens another mailbox';
+
 # mail_max_userip_connections
 my @more = map { (login('alice'))[0] } 1 .. 2;
 my $g = $p->connect('imap');
 $g->expect(qr/^\* OK/);
 $g->imap('LOGIN alice ' . $p->password('alice'), qr/NO \[LIMIT\]/);
+$p->connect('imap')->imap('LOGIN alice ' . $p->password('alice'), qr/NO \[LIMIT\]/);
+$p->wait_log(qr/imap-login: Disconnected: Connection closed \(connection limit of the user, 1 attempts in/);
 $f->send('quit');
 $f->expect(qr/BYE/);
 ok $f->eof, 'one leaves';
