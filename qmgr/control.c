@@ -87,6 +87,16 @@ static void send_entries(struct listing *l, bool done)
 	buf_reset(&l->entries);
 }
 
+/* Recipients that wait for a site without an attempt of their own have no reason in the journal: the site has one. */
+static void add_reason(const struct message *m, struct queue_envelope *env)
+{
+	struct list_node *first = list_first(&m->waits);
+
+	for (size_t i = 0; first && i < env->nrcpts; i++)
+		if (env->rcpts[i].state == QUEUE_RCPT_PENDING && env->rcpts[i].reason.len == 0)
+			env->rcpts[i].reason = span_cstr(list_entry(first, struct wait, in_message)->dest->reason);
+}
+
 /* One that does not fit a frame (thousands of recipients) is listed with as many of them as fit. */
 static void list_message(struct listing *l, const struct message *m)
 {
@@ -101,6 +111,7 @@ static void list_message(struct listing *l, const struct message *m)
 	if (queue_open(m->id, &m->place, &file) != QUEUE_OK)
 		return; /* delivered meanwhile */
 	env = *queue_envelope(file);
+	add_reason(m, &env);
 	job_put_list_entry(&l->entries, state, &env);
 	while (l->entries.overflow && env.nrcpts > 1) {
 		l->entries.overflow = false;

@@ -12,7 +12,9 @@
 struct loop *qmgr_loop;
 
 static struct loop_source orders;
-static struct loop_timer again;
+static struct loop_timer again, settle;
+
+enum { SETTLE_MS = 20 };
 
 static void order_ready(struct loop_source *src, uint32_t events)
 {
@@ -37,6 +39,12 @@ static void child_ended(int signo, void *arg)
 		;
 }
 
+static void settle_some(struct loop_timer *t)
+{
+	(void)t;
+	message_settle_some();
+}
+
 static void nothing(struct loop_timer *t)
 {
 	(void)t;
@@ -52,6 +60,8 @@ static void between_rounds(void *arg)
 	transport_run_all();
 	if (more)
 		loop_timer_set(qmgr_loop, &again, clock_mono_ms());
+	else if (message_unsettled() && settle.index == 0)
+		loop_timer_set(qmgr_loop, &settle, clock_deadline(SETTLE_MS));
 }
 
 static void run(const int *listeners, int nlisteners)
@@ -61,6 +71,7 @@ static void run(const int *listeners, int nlisteners)
 	qmgr_loop = loop_new();
 	loop_signal(qmgr_loop, SIGCHLD, child_ended, NULL);
 	again.fire = nothing;
+	settle.fire = settle_some;
 	orders.fd = service_order_fd();
 	orders.ready = order_ready;
 	loop_add(qmgr_loop, &orders, EPOLLIN);

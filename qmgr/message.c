@@ -15,10 +15,11 @@
 #include "qmgr/qmgr.h"
 #include "qmgr/sort.h"
 
-enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, PUMP_LOADS = 200 };
+enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, PUMP_LOADS = 200, SETTLE_STEP = 4 };
 
 static struct htab messages;
 static struct list ready = LIST_INIT(ready);
+static struct list unsettled = LIST_INIT(unsettled); /* asleep, and still in the log */
 static size_t awake_count;
 /* Ids of messages removed lately: the announcement of one that the scan found first may still be on its way. */
 static char gone[GONE_SLOTS][QUEUE_ID_MAX];
@@ -83,6 +84,7 @@ static void forget(struct message *m)
 	htab_del(&messages, span_cstr(m->id));
 	loop_timer_del(qmgr_loop, &m->timer);
 	list_remove(&m->in_ready);
+	list_remove(&m->in_unsettled);
 	drop_waits(m);
 	drop_awake(m);
 	free(m);
@@ -283,7 +285,9 @@ void message_verdict(struct message *m, uint32_t rcpt, struct verdict v)
 	memcpy(jm.id, m->id, sizeof jm.id);
 	memcpy(e.dsn, v.dsn, sizeof e.dsn);
 	outcome_log(&jm, &jr, &o);
-	if (queue_journal(m->id, &m->place, &e, 1, v.class == VERDICT_PERM) < 0)
+	/* No attempt was made, so what is in the log stays there for now: the listing takes the reason from the destination. */
+	if ((v.class == VERDICT_PERM || m->place.segment == 0) &&
+	    queue_journal(m->id, &m->place, &e, 1, v.class == VERDICT_PERM) < 0)
 		log_warn("%s: cannot write the journal: %m", m->id);
 	message_outcome(m, rcpt, v.class);
 }
@@ -304,6 +308,34 @@ static void sleep_until(struct message *m, int64_t at_ms)
 	drop_awake(m);
 	m->state = MESSAGE_ASLEEP;
 	loop_timer_set(qmgr_loop, &m->timer, at_ms);
+	if (m->place.segment && !list_linked(&m->in_unsettled))
+		list_append(&unsettled, &m->in_unsettled);
+}
+
+/* What sleeps must not keep a segment of the log from being used again. Each costs two syncs: a few at a time, between other work. */
+void message_settle_some(void)
+{
+	for (int i = 0; i < SETTLE_STEP; i++) {
+		struct list_node *n = list_first(&unsettled);
+		struct message *m = n ? list_entry(n, struct message, in_unsettled) : NULL;
+
+		if (m == NULL)
+			return;
+		list_remove(n);
+		if (m->state == MESSAGE_AWAKE)
+			continue; /* again when it sleeps */
+		if (queue_settle(m->id, &m->place) < 0) {
+			log_warn("%s: cannot be moved out of the queue log: %m", m->id);
+			list_append(&unsettled, n);
+			return;
+		}
+		m->place = (struct queue_place){ 0 };
+	}
+}
+
+bool message_unsettled(void)
+{
+	return !list_empty(&unsettled);
 }
 
 static void end_round(struct message *m)

@@ -41,6 +41,7 @@ struct message {
 	uint8_t crashes;            /* agents that died over it */
 	struct loop_timer timer;    /* next wake */
 	struct list_node in_ready;  /* on the list of those that wait for a place among the awake */
+	struct list_node in_unsettled; /* asleep, to be moved out of the log */
 	struct list waits;          /* struct wait: the sites that its recipients wait for */
 	struct awake *awake;        /* NULL when not awake */
 };
@@ -122,6 +123,8 @@ void message_verdict(struct message *m, uint32_t rcpt, struct verdict v);
 void message_notice_failed(struct message *m);
 bool message_pump(void); /* wake some of those that are ready, as far as qmgr_message_active_limit allows; true: call again */
 void message_each(void (*each)(struct span id, void *message, void *arg), void *arg);
+void message_settle_some(void);
+bool message_unsettled(void);
 size_t message_count(void);
 size_t message_awake_count(void);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* smtpd: takes mail from the network and from sendmail(1) into the queue. See smtpd(8). */
+#include "lib/base/log.h"
+#include "lib/conf/conf.h"
 #include "lib/queue/job.h"
 #include "lib/route/route.h"
 #include "lib/service/service.h"
@@ -10,6 +12,8 @@ static void after_jail(void)
 {
 	route_init();
 	access_init();
+	if (queue_log_start((uint64_t)conf->queue_log_segment_size, (size_t)conf->queue_log_message_limit) < 0)
+		log_warn("no queue log, every message gets a file of its own: %m");
 }
 
 int main(int argc, char **argv)

@@ -236,15 +236,15 @@ static int show_opened(enum queue_status opened, struct queue_message *m, const 
 
 static int show_id(const char *id, const struct shown *shown)
 {
-	const struct queue_place place = { 0 };
 	struct queue_message *m = NULL;
+	struct queue_place place;
 	enum queue_status opened;
 
 	if (!queue_id_valid(span_cstr(id))) {
 		log_error("\"%s\" is not a queue id", id);
 		return EX_USAGE;
 	}
-	opened = queue_open(id, &place, &m);
+	opened = queue_find(id, &place) ? queue_open(id, &place, &m) : QUEUE_GONE;
 	return show_opened(opened, m, id, shown);
 }
 

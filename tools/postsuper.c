@@ -159,7 +159,7 @@ static bool change_each(const char *id, const struct queue_place *place, void *a
 
 static void change_named(struct verb *v, struct span id)
 {
-	const struct queue_place place = { 0 };
+	struct queue_place place;
 	char name[QUEUE_ID_MAX];
 
 	if (!queue_id_valid(id)) {
@@ -168,6 +168,7 @@ static void change_named(struct verb *v, struct span id)
 		return;
 	}
 	snprintf(name, sizeof name, SPAN_FMT, SPAN_ARG(id));
+	(void)!queue_find(name, &place); /* one that is not there is reported when it is opened */
 	change_message(v, name, &place, NULL);
 }
 

@@ -10,6 +10,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/queue/format.h"
+#include "lib/queue/log.h"
 #include "lib/queue/place.h"
 
 enum { JOURNAL_WRITE_MAX = 16 * 1024 * 1024, LEFTOVER_AGE_S = 3600 };
@@ -37,11 +38,13 @@ int queue_journal(const char *id, const struct queue_place *place, const struct 
 		  bool durable)
 {
 	int dir = place_dir(id);
-	int fd = dir < 0 ? -1 : openat(dir, id, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
 	struct buf b;
 	ssize_t done;
+	int fd;
 
-	(void)place;
+	if (dir < 0 || queue_settle(id, place) < 0) /* the log has no journals */
+		return -1;
+	fd = openat(dir, id, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -1;
 	buf_init(&b, JOURNAL_WRITE_MAX);
@@ -69,9 +72,10 @@ int queue_remove(const char *id, const struct queue_place *place)
 {
 	int dir = place_dir(id);
 
-	(void)place;
 	if (dir < 0)
 		return -1;
+	if (place->segment && log_done(place, id))
+		return 0;
 	return unlinkat(dir, id, 0) < 0 && errno != ENOENT ? -1 : 0;
 }
 
@@ -80,8 +84,7 @@ int queue_move_corrupt(const char *id, const struct queue_place *place)
 	char path[PLACE_PATH_MAX];
 	int dir = place_dir(id);
 
-	(void)place;
-	if (dir < 0)
+	if (dir < 0 || queue_settle(id, place) < 0)
 		return -1;
 	snprintf(path, sizeof path, "corrupt/%s", id);
 	return renameat(dir, id, AT_FDCWD, path);
@@ -109,7 +112,9 @@ static int scan_dir(int n, bool (*each)(const char *, const struct queue_place *
 		return -1;
 	while (*go_on && (errno = 0, entry = readdir(d)) != NULL) {
 		if (entry->d_name[0] == '.') {
-			if (queue_id_valid(span_cstr(entry->d_name + 1)))
+			struct span rest = span_cstr(entry->d_name + 1);
+
+			if (queue_id_valid(span_cut(&rest, '~')))
 				drop_leftover(dirfd(d), entry->d_name);
 		} else if (queue_id_valid(span_cstr(entry->d_name))) {
 			*go_on = each(entry->d_name, &place, arg);
@@ -126,12 +131,65 @@ static int scan_dir(int n, bool (*each)(const char *, const struct queue_place *
 	return 0;
 }
 
+struct scan {
+	bool (*each)(const char *id, const struct queue_place *place, void *arg);
+	void *arg;
+};
+
+static bool has_file(const char *id)
+{
+	int dir = place_dir(id);
+
+	return dir >= 0 && faccessat(dir, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* A crash between settling a message and marking it leaves it in both places: the file has the journal. */
+static bool scan_logged(const char *id, const struct queue_place *place, void *arg)
+{
+	const struct scan *s = arg;
+
+	if (!has_file(id))
+		return s->each(id, place, s->arg);
+	log_done(place, id);
+	return true;
+}
+
 int queue_scan(bool (*each)(const char *id, const struct queue_place *place, void *arg), void *arg)
 {
+	struct scan s = { each, arg };
 	bool go_on = true;
 
 	for (int n = 0; n < PLACE_DIRS && go_on; n++)
 		if (scan_dir(n, each, arg, &go_on) < 0)
 			return -1;
-	return 0;
+	return go_on ? log_scan(scan_logged, &s) : 0;
+}
+
+struct search {
+	const char *id;
+	struct queue_place place;
+	bool found;
+};
+
+static bool is_it(const char *id, const struct queue_place *place, void *arg)
+{
+	struct search *s = arg;
+
+	s->found = strcmp(id, s->id) == 0;
+	if (s->found)
+		s->place = *place;
+	return !s->found;
+}
+
+bool queue_find(const char *id, struct queue_place *place_r)
+{
+	struct search s = { .id = id };
+
+	*place_r = (struct queue_place){ 0 };
+	if (has_file(id))
+		return true;
+	if (log_scan(is_it, &s) < 0 || !s.found)
+		return false;
+	*place_r = s.place;
+	return true;
 }

@@ -55,7 +55,7 @@ int queue_prepare(void)
 {
 	char path[PLACE_PATH_MAX];
 
-	if (make_dir("mail") < 0 || make_dir("corrupt") < 0)
+	if (make_dir("mail") < 0 || make_dir("log") < 0 || make_dir("corrupt") < 0)
 		return -1;
 	for (int i = 0; i < PLACE_DIRS; i++) {
 		snprintf(path, sizeof path, "mail/%c", letters[i]);

@@ -2,9 +2,9 @@
 /*
  * The queue on disk. One message: an envelope, the content, and a journal of what happened to each recipient.
  *
- * A message is found by its id and its place (struct queue_place). Today the place is always a file of its own,
- * mail/<x>/<id> below queue_directory (x: one character of the id); a segment of the group-commit log can come in behind this
- * interface, so nothing outside lib/queue makes paths or keeps files open between calls.
+ * A message is found by its id and its place (struct queue_place): a record in a segment of the group-commit log, or a file of its own,
+ * mail/<x>/<id> below queue_directory (x: one character of the id). It may move from the first to the second: every function takes
+ * an outdated place. Nothing outside lib/queue makes paths or keeps files open between calls.
  *
  * The content is kept with LF line ends, without dot-stuffing, and always ends in LF (unless it is empty).
  * Accepting is: write, fsync(file), link into place, fsync(directory); only then may "250" be said.
@@ -89,8 +89,14 @@ bool queue_id_valid(struct span id);
 /* When the id was made, wall microseconds. */
 int64_t queue_id_time_us(const char *id);
 
-/* Make the directories (mail/x, corrupt) below the current directory. 0, or -1 and errno. */
+/* Make the directories (mail/x, log, corrupt) below the current directory. 0, or -1 and errno. */
 int queue_prepare(void);
+
+/*
+ * Let this process write small messages (at most message_max bytes with their envelope; 0: none) into a log of its own, in segments of
+ * segment_bytes. Once, before threads. -1 and errno: not possible now; messages then go into files.
+ */
+int queue_log_start(uint64_t segment_bytes, size_t message_max) __attribute__((warn_unused_result));
 
 /* --- writing a message ------------------------------------------------------------------------------------------- */
 struct queue_writer;
@@ -155,6 +161,9 @@ void queue_history(const struct queue_message *m,
 int queue_journal(const char *id, const struct queue_place *place, const struct queue_journal_entry *entries, size_t n,
 		  bool durable) __attribute__((warn_unused_result));
 
+/* Move a message out of the log into a file of its own, if that is where it is. 0, or -1 and errno. */
+int queue_settle(const char *id, const struct queue_place *place) __attribute__((warn_unused_result));
+
 /*
  * Cut a torn record off the end of a journal (env.corrupt_journal), so that later records are read again. Only while nobody
  * else can append: qmgr does it before it hands the message out for the first time. 0, or -1 and errno.
@@ -178,3 +187,5 @@ bool queue_work_over(void);    /* nobody is at work */
 /* --- scanning ---------------------------------------------------------------------------------------------------- */
 /* Call each(id, place, arg) for every message, in no order, until it returns false. 0, or -1 and errno. */
 int queue_scan(bool (*each)(const char *id, const struct queue_place *place, void *arg), void *arg);
+/* Where is the message of this id? False: there is none. For tools: it may look at the whole log. */
+bool queue_find(const char *id, struct queue_place *place_r);

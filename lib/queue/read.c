@@ -9,6 +9,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/queue/format.h"
+#include "lib/queue/log.h"
 #include "lib/queue/place.h"
 
 enum { BLOCK_BYTES = 64 * 1024, JOURNAL_MAX = 256 * 1024 * 1024 };
@@ -88,20 +89,27 @@ static enum queue_status read_envelope(struct queue_message *m, const char *id)
 	return QUEUE_OK;
 }
 
-/* When the first block was not full, the file ends in it: content and journal are all there. */
+/* All of it is in start: content and journal. */
+static enum queue_status read_content(struct queue_message *m)
+{
+	uint64_t end = content_at(m) + m->header.content_len;
+
+	if (m->start.len < end)
+		return QUEUE_CORRUPT;
+	if (format_crc(0, span_of(m->start.ptr + content_at(m), m->header.content_len)) != m->header.content_crc)
+		return QUEUE_CORRUPT;
+	m->whole = end + format_replay(span_skip(buf_span(&m->start), end), &m->env);
+	return QUEUE_OK;
+}
+
+/* When the first block was not full, the file ends in it. */
 static enum queue_status read_rest(struct queue_message *m)
 {
 	uint64_t end = content_at(m) + m->header.content_len;
 	struct stat st;
 
-	if (m->start.len < BLOCK_BYTES) {
-		if (m->start.len < end)
-			return QUEUE_CORRUPT;
-		if (format_crc(0, span_of(m->start.ptr + content_at(m), m->header.content_len)) != m->header.content_crc)
-			return QUEUE_CORRUPT;
-		m->whole = end + format_replay(span_skip(buf_span(&m->start), end), &m->env);
-		return QUEUE_OK;
-	}
+	if (m->start.len < BLOCK_BYTES)
+		return read_content(m);
 	if (fstat(m->fd, &st) < 0)
 		return QUEUE_ERROR;
 	if ((uint64_t)st.st_size < end || (uint64_t)st.st_size - end > JOURNAL_MAX)
@@ -117,12 +125,47 @@ static enum queue_status read_rest(struct queue_message *m)
 	return QUEUE_OK;
 }
 
+/* The log is shared memory that others write: what is there is copied, and then judged. */
+static bool copy_from_log(const char *id, const struct queue_place *place, struct queue_message *m)
+{
+	struct span bytes;
+
+	if (!log_view(place, id, &bytes))
+		return false;
+	buf_init(&m->start, BLOCK_BYTES + (size_t)FORMAT_ENVELOPE_MAX);
+	return buf_add_span(&m->start, bytes);
+}
+
+static enum queue_status open_in_log(const char *id, const struct queue_place *place, struct queue_message **m_r)
+{
+	struct queue_message *m = mem_zalloc(sizeof *m);
+	enum queue_status status = QUEUE_GONE;
+
+	m->fd = -1;
+	if (copy_from_log(id, place, m)) {
+		status = QUEUE_CORRUPT;
+		if (format_get_header(buf_span(&m->start), &m->header) && m->start.len >= content_at(m))
+			status = read_envelope(m, id);
+		if (status == QUEUE_OK)
+			status = read_content(m);
+	}
+	if (status == QUEUE_OK) {
+		*m_r = m;
+		return QUEUE_OK;
+	}
+	queue_close(m);
+	return status;
+}
+
 enum queue_status queue_open(const char *id, const struct queue_place *place, struct queue_message **m_r)
 {
-	int dir = place_dir(id);
-	int fd = dir < 0 ? -1 : openat(dir, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	enum queue_status status = place->segment ? open_in_log(id, place, m_r) : QUEUE_GONE;
+	int dir, fd;
 
-	(void)place;
+	if (status != QUEUE_GONE)
+		return status;
+	dir = place_dir(id);
+	fd = dir < 0 ? -1 : openat(dir, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? QUEUE_GONE : QUEUE_ERROR;
 	return queue_open_fd(fd, id, m_r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing a message. What fits into MEMORY_BYTES goes out in one write; a larger one is streamed to its temporary file. The name
+ * Writing a message. A small one goes into the log (log.h), if this process has started it. Else what fits into MEMORY_BYTES goes
+ * out in one write, and a larger one is streamed to its temporary file. The name
  * that qmgr looks at appears by rename after fsync(file), and fsync(directory) follows before the caller may say 250.
  *
  *	state of the file              name            what a crash leaves
@@ -18,6 +19,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/queue/format.h"
+#include "lib/queue/log.h"
 #include "lib/queue/place.h"
 
 enum { MEMORY_BYTES = 64 * 1024 };
@@ -157,6 +159,27 @@ static void finish_file(struct queue_writer *w)
 		rewrite_start(w, header);
 }
 
+/* A small message goes into the log, where one sync serves many. False: not this one, or there is no room; a file will do. */
+static bool commit_to_log(struct queue_writer *w, struct queue_place *place_r)
+{
+	size_t len = FORMAT_HEADER_BYTES + w->envelope.len + w->pending.len;
+	char header[FORMAT_HEADER_BYTES];
+	struct iovec iov[] = {
+		{ header, sizeof header },
+		{ w->envelope.ptr, w->envelope.len },
+		{ w->pending.ptr, w->pending.len },
+	};
+
+	if (w->fd >= 0 || w->err || !log_takes(len))
+		return false;
+	complete_header(w, header);
+	if (log_append(w->id, iov, 3, len, place_r) == 0)
+		return true;
+	if (errno != ENOSPC)
+		fail(w);
+	return false;
+}
+
 static void discard(struct queue_writer *w)
 {
 	if (w->fd >= 0) {
@@ -172,6 +195,10 @@ int queue_commit(struct queue_writer *w, struct queue_place *place_r)
 {
 	int err;
 
+	if (commit_to_log(w, place_r)) {
+		discard(w);
+		return 0;
+	}
 	if (w->err == 0)
 		finish_file(w);
 	if (w->err == 0 && fsync(w->fd) < 0)

@@ -21,6 +21,7 @@ sub queue_file {
 my $good = $p->send_mail(to => 'a@far.test');
 my $bad = $p->send_mail(to => 'b@far.test');
 $p->wait_log(qr/$_: to=.*status=deferred/, from => 0) for $good, $bad;
+$p->wait_until('files of their own', sub { -f queue_file($good) && -f queue_file($bad) });
 $p->stop;
 open my $f, '+<', queue_file($bad) or die "$bad: $!";
 seek $f, 100, 0;

@@ -5,9 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/queue/job.h"
@@ -235,6 +237,143 @@ static void abort_leaves_nothing_and_the_scan_finds_the_rest(void **state)
 	assert_int_equal(before + 1, after);
 }
 
+/* --- the log ------------------------------------------------------------------------------------------------------ */
+
+struct committed {
+	char id[QUEUE_ID_MAX];
+	struct queue_place place;
+};
+
+enum { THREADS = 8, EACH = 60 };
+
+static void *commit_many(void *arg)
+{
+	struct committed *list = arg;
+	static char text[20000];
+
+	for (int i = 0; i < EACH; i++) {
+		struct queue_envelope env = envelope();
+		struct queue_writer *w = queue_create(&env);
+
+		queue_write(w, span_of(text, (size_t)(i * 331 % 20000)));
+		if (queue_commit(w, &list[i].place) < 0)
+			abort();
+		memcpy(list[i].id, env.id, sizeof env.id);
+	}
+	return NULL;
+}
+
+static void the_log_takes_many_threads_and_is_used_again(void **state)
+{
+	static struct committed done[THREADS][EACH];
+	pthread_t threads[THREADS];
+	uint32_t highest = 0;
+	int logged = 0, left = 0, before = 0;
+
+	(void)state;
+	assert_int_equal(queue_scan(count, &before), 0);
+	assert_int_equal(queue_log_start(1 << 20, 16384), 0);
+	for (int round = 0; round < 6; round++) {
+		logged = 0;
+		for (int t = 0; t < THREADS; t++)
+			pthread_create(&threads[t], NULL, commit_many, done[t]);
+		for (int t = 0; t < THREADS; t++)
+			pthread_join(threads[t], NULL);
+		for (int t = 0; t < THREADS; t++)
+			for (int i = 0; i < EACH; i++) {
+				struct committed *c = &done[t][i];
+				struct queue_message *m;
+
+				assert_int_equal(queue_open(c->id, &c->place, &m), QUEUE_OK);
+				assert_int_equal(queue_envelope(m)->size, i * 331 % 20000);
+				queue_close(m);
+				logged += c->place.segment != 0;
+				highest = c->place.segment > highest ? c->place.segment : highest;
+				assert_int_equal(queue_remove(c->id, &c->place), 0);
+				assert_int_equal(queue_open(c->id, &c->place, &m), QUEUE_GONE);
+			}
+		assert_true(logged > THREADS * EACH / 2);
+	}
+	assert_true(highest <= 8); /* 5 MB a round, six rounds, in segments of 1 MB */
+	assert_int_equal(queue_scan(count, &left), 0);
+	assert_int_equal(left, before);
+}
+
+static void a_deferred_message_moves_out_of_the_log(void **state)
+{
+	struct queue_envelope env = envelope();
+	struct queue_journal_entry e = { QUEUE_REC_DEFERRED, 1, "4.4.1", SPAN("refused"), SPAN("") };
+	struct queue_writer *w = queue_create(&env);
+	struct queue_place place, found;
+	struct queue_message *m;
+	int n = 0, n2 = 0;
+
+	(void)state;
+	assert_int_equal(queue_scan(count, &n), 0);
+	queue_write(w, SPAN("Subject: x\n\nHello\n"));
+	assert_int_equal(queue_commit(w, &place), 0);
+	assert_true(place.segment > 0);
+	assert_true(queue_find(env.id, &found));
+	assert_int_equal(found.segment, place.segment);
+	assert_int_equal(queue_journal(env.id, &place, &e, 1, true), 0);
+	assert_true(queue_find(env.id, &found));
+	assert_int_equal(found.segment, 0);
+	assert_int_equal(queue_open(env.id, &place, &m), QUEUE_OK); /* by its old place */
+	assert_int_equal(queue_envelope(m)->rcpts[1].attempts, 1);
+	queue_close(m);
+	assert_int_equal(queue_scan(count, &n2), 0);
+	assert_int_equal(n2, n + 1);
+	assert_int_equal(queue_remove(env.id, &place), 0);
+	assert_false(queue_find(env.id, &found));
+}
+
+/* The process that wrote is gone without a word: whole records are found, a torn one at the end is not. */
+static void the_log_of_a_dead_process_is_read(void **state)
+{
+	int fds[2], before = 0, after = 0, status;
+	struct committed c;
+	char path[32];
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	assert_int_equal(queue_scan(count, &before), 0);
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct queue_envelope env = envelope();
+		struct queue_writer *w = queue_create(&env);
+
+		if (queue_log_start(1 << 20, 16384) < 0)
+			_exit(1);
+		queue_write(w, SPAN("Hello\n"));
+		for (int i = 0; i < 2; i++) {
+			if (i == 1) {
+				env = envelope();
+				w = queue_create(&env);
+				queue_write(w, SPAN("second\n"));
+			}
+			if (queue_commit(w, &c.place) < 0)
+				_exit(1);
+		}
+		memcpy(c.id, env.id, sizeof c.id);
+		_exit(write(fds[1], &c, sizeof c) == sizeof c ? 0 : 1);
+	}
+	assert_int_equal(read(fds[0], &c, sizeof c), sizeof c);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(queue_scan(count, &after), 0);
+	assert_int_equal(after, before + 2);
+	snprintf(path, sizeof path, "log/%03x", c.place.segment);
+	fd = open(path, O_RDWR);
+	assert_int_equal(pwrite(fd, "torn", 4, (off_t)(c.place.offset + c.place.length)), 4);
+	close(fd);
+	after = 0;
+	assert_int_equal(queue_scan(count, &after), 0);
+	assert_int_equal(after, before + 1);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void frames_round_trip_and_refuse_every_truncation(void **state)
 {
 	struct queue_envelope env = envelope();
@@ -273,6 +412,9 @@ int main(void)
 		cmocka_unit_test(a_torn_journal_is_repaired),
 		cmocka_unit_test(any_damage_is_noticed),
 		cmocka_unit_test(abort_leaves_nothing_and_the_scan_finds_the_rest),
+		cmocka_unit_test(the_log_takes_many_threads_and_is_used_again),
+		cmocka_unit_test(a_deferred_message_moves_out_of_the_log),
+		cmocka_unit_test(the_log_of_a_dead_process_is_read),
 		cmocka_unit_test(frames_round_trip_and_refuse_every_truncation),
 	};
 

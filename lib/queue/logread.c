@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Finding messages in the log: by place, and all of them. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "lib/base/log.h"
+#include "lib/queue/format.h"
+#include "lib/queue/segment.h"
+
+static bool find(const struct queue_place *place, const char *id, struct segment **s_r, struct record *r)
+{
+	struct segment *s = place->segment ? segment_get(place->segment) : NULL;
+
+	*s_r = s;
+	return s && segment_record(s, segment_generation(s), place->offset, r) && r->live && span_is(segment_record_id(r->message), id);
+}
+
+bool log_view(const struct queue_place *place, const char *id, struct span *message_r)
+{
+	struct segment *s;
+	struct record r;
+
+	if (!find(place, id, &s, &r))
+		return false;
+	*message_r = r.message;
+	return true;
+}
+
+bool log_done(const struct queue_place *place, const char *id)
+{
+	struct segment *s;
+	struct record r;
+
+	return find(place, id, &s, &r) && segment_mark_done(s, r.offset) == 0;
+}
+
+static bool is_whole(struct span message)
+{
+	struct format_header h;
+	struct span envelope, content;
+
+	if (!format_get_header(message, &h) || message.len != FORMAT_HEADER_BYTES + h.envelope_len + h.content_len)
+		return false;
+	envelope = span_head(span_skip(message, FORMAT_HEADER_BYTES), h.envelope_len);
+	content = span_skip(message, FORMAT_HEADER_BYTES + (size_t)h.envelope_len);
+	return format_crc(0, envelope) == h.envelope_crc && format_crc(0, content) == h.content_crc;
+}
+
+/* The offset behind the last whole record: what is LIVE from there on was never completed. */
+static uint64_t end_of_whole(const struct segment *s, uint64_t generation)
+{
+	uint64_t end = SEGMENT_HEADER;
+	struct record r;
+
+	for (uint64_t at = SEGMENT_HEADER; segment_record(s, generation, at, &r); at = segment_next(&r))
+		if (!r.live || is_whole(r.message))
+			end = segment_next(&r);
+	return end;
+}
+
+/* A record that was never completed: its writer is at it right now, or died. Only the dead one's lock can be had. */
+static void drop_torn(const struct segment *s, uint64_t offset)
+{
+	if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
+		return;
+	if (segment_mark_done(s, offset) < 0)
+		log_warn("queue log segment %03x: %m", s->number);
+	flock(s->fd, LOCK_UN);
+}
+
+static bool scan_segment(const struct segment *s, bool (*each)(const char *, const struct queue_place *, void *), void *arg)
+{
+	uint64_t generation = segment_generation(s);
+	uint64_t end = generation ? end_of_whole(s, generation) : 0;
+	struct record r;
+
+	for (uint64_t at = SEGMENT_HEADER; generation && segment_record(s, generation, at, &r); at = segment_next(&r)) {
+		struct queue_place place = { s->number, at, (uint32_t)r.message.len };
+		struct span name = segment_record_id(r.message);
+		char id[QUEUE_ID_MAX] = "";
+
+		if (!r.live)
+			continue;
+		if (at >= end) {
+			drop_torn(s, at);
+			continue;
+		}
+		if (name.len)
+			memcpy(id, name.ptr, name.len);
+		if (!each(id, &place, arg))
+			return false;
+	}
+	return true;
+}
+
+int log_scan(bool (*each)(const char *id, const struct queue_place *place, void *arg), void *arg)
+{
+	DIR *d = opendir("log");
+	struct dirent *entry;
+
+	if (d == NULL)
+		return errno == ENOENT ? 0 : -1;
+	while ((entry = readdir(d)) != NULL) {
+		char *end;
+		unsigned long number = strtoul(entry->d_name, &end, 16);
+		struct segment *s = *end == '\0' && end != entry->d_name && number < LOG_SEGMENTS_MAX ? segment_get((uint32_t)number) : NULL;
+
+		if (s && !scan_segment(s, each, arg))
+			break;
+	}
+	closedir(d);
+	return 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Segments of the log: opening, walking, marking. For log.c and logread.c. */
+#pragma once
+#include <stdint.h>
+
+#include "lib/queue/log.h"
+
+enum { SEGMENT_HEADER = 64, SEGMENT_ALIGN = 64, RECORD_HEADER = 32, STATE_AT = 20 };
+
+struct segment {
+	uint32_t number;
+	int fd;
+	uint64_t size;
+	const char *map; /* read-only, shared */
+	bool bad;        /* a write or sync failed: its writer leaves it alone */
+};
+
+struct record {
+	uint64_t offset;     /* of its header */
+	struct span message;
+	bool live;
+};
+
+/* Opened once per process and kept; NULL and errno when there is none. number 1 .. LOG_SEGMENTS_MAX - 1. */
+struct segment *segment_get(uint32_t number);
+/* Make log/NNN, zeroed and durable; NULL and errno. The caller has the lock on it. */
+struct segment *segment_create(uint64_t size);
+
+uint64_t segment_generation(const struct segment *s); /* 0: the header is damaged or blank */
+int segment_set_generation(const struct segment *s, uint64_t generation);
+void segment_put_record_header(char to[RECORD_HEADER], uint64_t generation, size_t len, struct span message_header);
+/* The record at offset, if one of this generation with a good header is there. */
+bool segment_record(const struct segment *s, uint64_t generation, uint64_t offset, struct record *r);
+static inline uint64_t segment_next(const struct record *r)
+{
+	return (r->offset + RECORD_HEADER + r->message.len + SEGMENT_ALIGN - 1) / SEGMENT_ALIGN * SEGMENT_ALIGN;
+}
+bool segment_all_done(const struct segment *s);
+int segment_mark_done(const struct segment *s, uint64_t offset);
+struct span segment_record_id(struct span message); /* empty when it is not one */
