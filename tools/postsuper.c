@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* postsuper(1): changes messages in the queue, and checks the queue itself. The truth is on disk: qmgr is told afterwards. */
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -11,6 +12,7 @@
 #include "lib/conf/conf.h"
 #include "lib/io/frame.h"
 #include "lib/queue/job.h"
+#include "lib/service/layout.h"
 
 enum { QMGR_TIMEOUT_MS = 60 * 1000, ACTIONS_MAX = 100 };
 
@@ -226,6 +228,17 @@ static void check_queue(void)
 
 /* --- command line ------------------------------------------------------------------------------------------------- */
 
+/* What root makes here must belong to the mail system's user. */
+static bool become_mail_owner(void)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() != 0 || conf_unprivileged(conf))
+		return true;
+	return layout_mail_ids(conf, &uid, &gid) && setgroups(1, &gid) == 0 && setgid(gid) == 0 && setuid(uid) == 0;
+}
+
 static int usage(void)
 {
 	log_error("usage: postsuper [-c config_dir] [-d | -h | -H | -r | -e | -f queue_id | ALL | -] [-s] [-p] [queue ...]");
@@ -303,6 +316,10 @@ int main(int argc, char **argv)
 	if (chdir(conf->queue_directory) < 0) {
 		log_error("%s: %m", conf->queue_directory);
 		return EX_UNAVAILABLE;
+	}
+	if (!become_mail_owner()) {
+		log_error("cannot become mail_owner %s: %m", conf->mail_owner);
+		return EX_NOPERM;
 	}
 	return run(requests, n, check, argv + optind);
 }
