@@ -16,6 +16,8 @@
 #include "lib/map/build.h"
 #include "lib/map/table.h"
 
+enum { COMPILED_IN_MEMORY_MAX = 1 << 20 };
+
 struct map_type {
 	const char *name;
 	enum { DEFINITION, TEXT, COMPILED } kind;
@@ -151,6 +153,25 @@ static bool rebuild(struct map *m)
 	return ok;
 }
 
+/* A small table is held in memory, where a lookup costs a tenth; a large one is asked page by page. */
+static struct table *open_compiled(struct map *m, struct buf *why)
+{
+	struct map_pairs pairs = { 0 };
+	struct buf messages;
+	struct table *t = NULL;
+
+	if (m->compiled_id.size > COMPILED_IN_MEMORY_MAX)
+		return m->type->open(m->compiled, why);
+	buf_init(&messages, FRESH_WHY_MAX);
+	if (map_read_compiled(&pairs, m->name, &messages) == 0)
+		t = table_from_pairs(&pairs);
+	else
+		buf_add_span(why, span_skip(span_trim(buf_span(&messages)), strlen("error: ")));
+	map_pairs_free(&pairs);
+	buf_free(&messages);
+	return t;
+}
+
 static struct table *load_compiled(struct map *m, struct buf *why)
 {
 	struct file_id source, compiled;
@@ -170,7 +191,7 @@ static struct table *load_compiled(struct map *m, struct buf *why)
 	if (stale)
 		return parse_file(m, why);
 	if (compiled.exists)
-		return m->type->open(m->compiled, why);
+		return open_compiled(m, why);
 	buf_addf(why, "open database %s: %s", m->compiled, strerror(compiled_errno));
 	return NULL;
 }

@@ -36,6 +36,10 @@ struct table *table_inline_parse(struct span text, struct buf *why);
 struct table *table_static_parse(struct span text, struct buf *why);
 struct table *table_unix_open(struct span text, struct buf *why);
 
+/* A table in memory with the pairs of p, keys folded. */
+struct map_pairs;
+struct table *table_from_pairs(const struct map_pairs *p);
+
 /* Compiled tables. path: with its suffix. */
 struct table *table_db_open(const char *path, struct buf *why);
 struct table *table_lmdb_open(const char *path, struct buf *why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* texthash, inline and static: tables in memory. */
 #include "lib/base/htab.h"
+#include "lib/map/build.h"
 #include "lib/map/table.h"
 
 struct memory_table {
@@ -80,6 +81,15 @@ struct table *table_texthash_parse(const char *file, struct span text, enum map_
 	load.source = &src;
 	table_source_parse(&src, text);
 	return &load.table->table;
+}
+
+struct table *table_from_pairs(const struct map_pairs *p)
+{
+	struct memory_table *m = memory_new();
+
+	for (size_t i = 0; i < p->n; i++)
+		(void)memory_add(m, p->v[i]->key, p->v[i]->value);
+	return &m->table;
 }
 
 /* --- inline:{key=value, {key = value with blanks}} ---------------------------------------------------------------- */
