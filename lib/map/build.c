@@ -118,6 +118,16 @@ static bool is_lmdb(struct span type)
 	return span_is(type, "lmdb");
 }
 
+static bool is_compiled(struct span type)
+{
+	return span_is(type, "hash") || span_is(type, "btree") || is_lmdb(type);
+}
+
+static void not_compiled(const char *type_name, struct buf *messages)
+{
+	buf_addf(messages, "error: %s: only hash, btree and lmdb tables are compiled\n", type_name);
+}
+
 const char *map_compiled_path(struct arena *a, const char *type_name)
 {
 	struct span type;
@@ -267,7 +277,7 @@ int map_write(const struct map_pairs *p, const char *type_name, const struct sta
 	int rc = -1;
 
 	if (path == NULL || !split_name(type_name, &type, &source)) {
-		buf_addf(messages, "error: %s: only hash, btree and lmdb tables are compiled\n", type_name);
+		not_compiled(type_name, messages);
 		goto out;
 	}
 	if (like == NULL && stat(path, &there) == 0)
@@ -310,6 +320,8 @@ int map_build_with(const char *type_name, enum map_build how, unsigned flags, st
 	buf_init(&text, LINES_FILE_MAX);
 	if (!split_name(type_name, &type, &path))
 		buf_addf(messages, "error: %s: type:name is expected\n", type_name);
+	else if (!is_compiled(type))
+		not_compiled(type_name, messages);
 	else if (read_source_file(path, &text, &st, messages) == 0) {
 		map_read_source(&pairs, path, buf_span(&text), how, flags, messages);
 		rc = map_write(&pairs, type_name, &st, flags, messages);
@@ -399,7 +411,7 @@ int map_read_compiled(struct map_pairs *p, const char *type_name, struct buf *me
 	struct span type;
 
 	if (path == NULL || !split_name(type_name, &type, &source)) {
-		buf_addf(messages, "error: %s: only hash, btree and lmdb tables are compiled\n", type_name);
+		not_compiled(type_name, messages);
 		arena_free(&a);
 		return -1;
 	}
