@@ -144,8 +144,10 @@ static bool obey(int fd, enum control_verb verb, struct span argument, struct bu
 		stop_now();
 		return true;
 	case CONTROL_LOGROTATE:
-		log_rotate();
-		return true;
+		if (log_rotate())
+			return true;
+		buf_addf(text, "error: maillog_file = %s: cannot be opened\n", conf->maillog_file);
+		return false;
 	}
 	buf_adds(text, "error: unknown request\n");
 	return false;

@@ -18,6 +18,7 @@
 #include "lib/conf/conf.h"
 #include "lib/queue/queue.h"
 #include "lib/service/layout.h"
+#include "lib/service/logto.h"
 
 enum { MESSAGES_MAX = 1 << 20 };
 
@@ -196,6 +197,9 @@ static void start(struct buf *messages)
 	if (chdir(conf->queue_directory) < 0)
 		log_fatal("queue_directory %s: %m", conf->queue_directory);
 	take_lock();
+	master.log_fd = logto_open_file(conf); /* used from log_reopen on: until then errors go to the one who asked */
+	if (master.log_fd < 0 && errno)
+		log_fatal("maillog_file = %s: %m", conf->maillog_file);
 	prepare_queue();
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	master.loop = loop_new();

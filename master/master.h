@@ -113,9 +113,9 @@ void listen_close_all(void);
 bool config_start(struct buf *messages);  /* the first time */
 bool config_reload(struct buf *messages); /* false: the old configuration stays */
 void config_restart_service(struct service_state *s);
-void log_reopen(void); /* by the configuration: file, standard output or syslog */
+bool log_reopen(void); /* by the configuration: file, standard output or syslog */
 void log_problems(const struct buf *messages);
-void log_rotate(void); /* the same, and give it to all children */
+bool log_rotate(void); /* the same, and give it to all children */
 
 /* stop.c */
 void stop_begin(const char *why);

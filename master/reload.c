@@ -25,18 +25,19 @@ struct plan {
 	struct buf *messages;
 };
 
-void log_reopen(void)
+bool log_reopen(void)
 {
 	int fd = logto_open_file(conf);
 
 	if (fd < 0 && errno) {
-		log_warn("%s: %m", conf->maillog_file);
-		return;
+		log_error("maillog_file = %s: %m", conf->maillog_file);
+		return false;
 	}
 	if (master.log_fd >= 0)
 		close(master.log_fd);
 	master.log_fd = fd;
 	logto_use(conf, "master", fd);
+	return true;
 }
 
 /*
@@ -215,11 +216,13 @@ static void give_log(struct child *c, void *arg)
 	child_order(c, LINK_LOG, master.log_fd);
 }
 
-void log_rotate(void)
+bool log_rotate(void)
 {
-	log_reopen();
-	if (master.log_fd >= 0)
+	bool ok = log_reopen(); /* if not, the old file goes on */
+
+	if (ok && master.log_fd >= 0)
 		child_each(give_log, NULL);
+	return ok;
 }
 
 /* --- reload ------------------------------------------------------------------------------------------------------- */

@@ -89,6 +89,7 @@ int main(int argc, char **argv)
 		.identity = SERVICE_AS_MAIL_OWNER,
 		.after_jail = route_init,
 		.run = run,
+		.exclusive = true,
 	};
 
 	return service_main(argc, argv, &qmgr);

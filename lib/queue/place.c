@@ -62,5 +62,5 @@ int queue_prepare(void)
 		if (make_dir(path) < 0)
 			return -1;
 	}
-	return 0;
+	return work_prepare();
 }

@@ -10,3 +10,10 @@ int place_dir(const char *id);
 /* Descriptor of directory number n (0 .. PLACE_DIRS-1). */
 int place_dir_number(int n);
 char place_dir_letter(int n);
+
+/*
+ * The lock of work under way lies in mail/, which belongs to mail_owner: one that root's local made elsewhere could not be opened
+ * by the others. 0, or -1 and errno.
+ */
+#define WORK_LOCK "mail/work.lock"
+int work_prepare(void);

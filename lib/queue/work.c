@@ -3,13 +3,19 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "lib/queue/place.h"
 #include "lib/queue/queue.h"
 
-static const char lock_file[] = "work.lock";
+int work_prepare(void)
+{
+	int fd = open(WORK_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 ? -1 : close(fd);
+}
 
 static int open_lock(void)
 {
-	return open(lock_file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return open(WORK_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 }
 
 int queue_work_begin(void)

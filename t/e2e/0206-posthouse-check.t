@@ -27,12 +27,14 @@ my @cases = (
 	[ 'missing passwd-file', "userdb = passwd-file:$d/nosuch\n", qr/^tables: error: userdb: passwd-file:\Q$d\E\/nosuch: No such file/m ],
 	[ 'a domain twice', "virtual_alias_domains = example.test\nvirtual_alias_maps = inline:{a=b}\n",
 		qr/^routes: warning: do not list domain example\.test in BOTH mydestination and virtual_alias_domains/m ],
+	[ 'no syslog', "maillog_file =\n", qr/^main\.cf: warning: no syslog daemon/m ],
 	[ 'no spool', "mail_spool_directory = $d/nosuch\n", qr/^directories: error: mail_spool_directory = \Q$d\E\/nosuch: No such file/m ],
 	[ 'queue is a file', "queue_directory = $d/aliases\n", qr/^directories: error: \Q$d\E\/aliases: not a directory/m ],
 	[ 'no room', "message_size_limit = 4611686018427387904\nmailbox_size_limit = 0\n", qr/^directories: error: queue_directory: .*no room/m ],
 	[ 'missing program', "daemon_directory = $d\n", qr/^master\.cf: error: master\.cf:1: service 2701: \Q$d\E\/echo: No such file/m ],
 	[ 'interface without address', "inet_interfaces = nosuch.invalid\n", qr/nosuch\.invalid/ ],
 );
+@cases = grep { $_->[0] ne 'no syslog' } @cases if -e '/dev/log';
 for (@cases) {
 	my ($name, $lines, $re) = @$_;
 	Posthouse::write_file("$d/main.cf", $good . $lines);
@@ -49,4 +51,9 @@ Posthouse::append_file("$d/master.cf", "2702 inet n - - - 3 echo -o session=3\n"
 ($status, $text) = $p->tool('posthouse', 'check');
 is $status, 1, 'a misspelt -o: found';
 like $text, qr/^master\.cf: error: -o session=3: .*sessions/m, 'with the nearest name' or diag $text;
+
+Posthouse::write_file("$d/main.cf", $good . "maillog_file = $d/nosuch/log\n");
+($status, $text) = $p->tool('posthouse', 'start');
+is $status, 1, 'a log file that cannot be opened: not started';
+like $text, qr/maillog_file = \Q$d\E\/nosuch\/log: No such file/, 'and said why';
 done_testing;

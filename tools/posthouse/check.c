@@ -70,6 +70,8 @@ static bool check_main(void)
 		if (!logto_facility(conf->syslog_facility, &facility))
 			problem("error: syslog_facility = %s: no facility is called so", conf->syslog_facility);
 	}
+	if (ok && conf->maillog_file[0] == '\0' && access("/dev/log", F_OK) < 0)
+		problem("warning: no syslog daemon listens on /dev/log, so nothing is logged; start one or set maillog_file");
 	end_section("main.cf");
 	return ok;
 }
