@@ -4,6 +4,7 @@
 # make check-fuzz    replays the corpora of t/fuzz
 # make check-e2e     real servers, real clients (t/e2e/*.t)
 # make check-asan    what asan is good at: unit tests, corpora, the end-to-end tests of the dialogues (MODE=asan)
+# make fuzz          searches with libFuzzer (clang), FUZZ_SECONDS (60) per parser; new inputs go to build/fuzz/corpus
 # make bench         letters per second, beside Postfix when it is installed
 # make lint          the rules of the house: layers, sizes, pages, parameters, cppcheck
 JOBS ?= $(shell nproc)
@@ -15,7 +16,7 @@ FAULT := $(sort $(wildcard t/fault/*.t))
 # asan slows a server down and finds nothing in a peer: load, clients that only fetch, and kill loops are left out.
 ASAN_E2E ?= $(filter-out t/e2e/0201-% t/e2e/1%,$(E2E)) $(wildcard t/e2e/10*.t)
 
-.PHONY: check check-unit check-fuzz check-e2e check-fault check-asan tests bench lint
+.PHONY: fuzz fuzz-run check check-unit check-fuzz check-e2e check-fault check-asan tests bench lint
 tests: $(UNIT) $(FUZZERS) $(HELPERS)
 
 check-unit: $(UNIT)
@@ -24,6 +25,15 @@ check-unit: $(UNIT)
 check-fuzz: $(FUZZERS)
 	@for f in $(FUZZERS); do n=$$(basename $$f); d=t/fuzz/corpus/$${n#fuzz_}; \
 		[ ! -d $$d ] || $$f $$d/* >/dev/null || exit 1; done; echo "fuzz corpora replayed"
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(MAKE) MODE=fuzz fuzz-run
+
+fuzz-run: $(FUZZERS)
+	@for f in $(FUZZERS); do n=$$(basename $$f); d=t/fuzz/corpus/$${n#fuzz_}; new=$(B)/corpus/$${n#fuzz_}; mkdir -p $$new; \
+		dict=t/fuzz/$${n#fuzz_}.dict; [ -f $$dict ] && dict=-dict=$$dict || dict=; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -artifact_prefix=$(B)/ $$dict $$new $$d || exit 1; done
 
 check-e2e: all $(HELPERS)
 	$(PROVE_ALL) $(E2E)
