@@ -31,7 +31,8 @@ $p->start;
 
 sub from {
 	my ($address, $service) = @_;
-	my $sock = IO::Socket::INET->new(PeerAddr => $server, PeerPort => $p->port($service), LocalAddr => $address) or die "connect: $@";
+	my $sock = IO::Socket::INET->new(PeerAddr => $server, PeerPort => $p->port($service), LocalAddr => $address)
+		or die "connect: $@";
 	$sock->autoflush(1);
 	return Posthouse::Conn->new($sock, $p);
 }

@@ -42,7 +42,8 @@ my @users = (    # name, uid, password field, last change, maximal age, account 
 );
 my $passwd = Posthouse::slurp('/etc/passwd') . "posthouse:x:190:190::/:/bin/false\npostlogin:x:191:191::/:/bin/false\n";
 my $shadow = Posthouse::slurp('/etc/shadow');
-my $group = Posthouse::slurp('/etc/group') =~ s/^mail:.*\n//mr . "mail:x:8:\nposthouse:x:190:\npostlogin:x:191:\nfriends:x:4444:yescrypt\n";
+my $group = Posthouse::slurp('/etc/group') =~ s/^mail:.*\n//mr;
+$group .= "mail:x:8:\nposthouse:x:190:\npostlogin:x:191:\nfriends:x:4444:yescrypt\n";
 my $uid = 54000;
 for my $u (@users) {
 	my ($name, $id, $field, $change, $max, $expire) = @$u;
@@ -60,7 +61,8 @@ system('mount', '--bind', "$etc/$_", "/etc/$_") == 0 or die "mount $_" for qw(pa
 system('ip link set lo up') == 0 or die 'ip';
 
 my $p = Posthouse->new(programs => ['userecho'], main => {
-	unprivileged_mode => 'no', auth_failure_delay => '10ms', passdb => 'shadow', userdb => 'passwd', pam_service_name => 'posthousetest',
+	unprivileged_mode => 'no', auth_failure_delay => '10ms', passdb => 'shadow', userdb => 'passwd',
+	pam_service_name => 'posthousetest',
 }, master => <<'END');
 2143 inet n - y - - login -P imap
 auth unix - n - - - auth
@@ -125,7 +127,8 @@ $p->set(passdb => 'pam');
 $p->reload;
 $p->wait_until('PAM', sub { eval { login('star', 'x', $no) }; $p->log_count(qr/auth: pam\(star/) });
 common('pam');
-$p->wait_log(qr/auth: pam\(md5,127\.0\.0\.1\): pam_authenticate\(\) failed: Authentication failure \(Password mismatch\?\)$/, from => 0);
+my $said = qr/pam_authenticate\(\) failed: Authentication failure \(Password mismatch\?\)/;
+$p->wait_log(qr/auth: pam\(md5,127\.0\.0\.1\): $said$/, from => 0);
 
 # Two in turn: the second knows whom the first does not.
 Posthouse::write_file("$etc/extra", "sha512:{PLAIN}second chance\n" . "toor:{PLAIN}root\n");

@@ -51,8 +51,8 @@ my @slow = map { my $c = $p->connect('imap'); $c->send_raw('a'); $c } 1 .. 300;
 is good(), 1, 'with 300 silent clients';
 
 my @garbage = ("a AUTHENTICATE PLAIN !!!!\r\n", "a AUTHENTICATE PLAIN AGFsaWNlAHdyb25n\r\n", "a LOGIN \"\" \"\"\r\n",
-	"a LOGIN \"x\0\" y\r\n", "a LOGIN {3+}\r\nabc {3+}\r\nabc\r\n", "a AUTHENTICATE LOGIN YQ==\r\n*\r\n", "a LOGIN nobody x\r\n",
-	"a AUTHENTICATE PLAIN =\r\n", "\0\xff\xfe\r\n", 'a LOGIN ' . '(' x 200 . "\r\n");
+	"a LOGIN \"x\0\" y\r\n", "a LOGIN {3+}\r\nabc {3+}\r\nabc\r\n", "a AUTHENTICATE LOGIN YQ==\r\n*\r\n",
+	"a LOGIN nobody x\r\n", "a AUTHENTICATE PLAIN =\r\n", "\0\xff\xfe\r\n", 'a LOGIN ' . '(' x 200 . "\r\n");
 my ($sent, $failed, $before) = (0, 0);
 for my $round (1 .. 200) {
 	my @c = map { $p->connect('imap') } 1 .. 10;
@@ -67,7 +67,8 @@ for my $round (1 .. 200) {
 is $sent, 10000, 'ten thousand broken attempts';
 is $failed, 0, 'no good login failed meanwhile';
 my $after = memory();
-my @grown = map { "$_: $before->{$_} -> $after->{$_}" } grep { $before->{$_} && $after->{$_} > $before->{$_} + 1024 } sort keys %$after;
+my @grown = map { "$_: $before->{$_} -> $after->{$_}" }
+	grep { $before->{$_} && $after->{$_} > $before->{$_} + 1024 } sort keys %$after;
 is_deeply \@grown, [], 'no process has grown by a MiB';
 my $over = 0;
 for my $c (@slow) { $over++ if ($c->line // '') =~ /^\* OK/ && ($c->line // '') =~ /^\* BYE Disconnected for inactivity/ }

@@ -29,7 +29,12 @@ pop @$_ for @lines;
 
 sub mbox {
 	my @which = @_;
-	return join '', map { my $t = $_; $t =~ s/^(>*From )/>$1/mg; $t =~ s/\n?\z/\n/; "From x\@y Thu Jan  1 00:00:00 2026\n$t\n" } @which;
+	return join '', map {
+		my $t = $_;
+		$t =~ s/^(>*From )/>$1/mg;
+		$t =~ s/\n?\z/\n/;
+		"From x\@y Thu Jan  1 00:00:00 2026\n$t\n";
+	} @which;
 }
 sub fill { Posthouse::write_file($spool, mbox(@mail)) }
 sub size { my $n = 0; $n += length($_) + 2 for @{ $_[0] }; return $n }
@@ -55,8 +60,8 @@ is scalar(grep { /^\d+ [!-~]{1,70}$/ } @uidl), scalar(@mail), 'UIDL';
 my %different = map { (split ' ')[1], 1 } @uidl;
 is scalar(keys %different), scalar(@mail), 'all different';
 is $c->cmd1('UIDL 2', qr/./), "+OK $uidl[1]", 'UIDL 2';
-$c->cmd1($_, qr/^-ERR /) for 'RETR', 'RETR 0', 'RETR 7', 'RETR x', 'RETR 1 2', 'RETR 99999999999999999999', 'RETR -1', 'TOP 1', 'TOP 1 x',
-	'TOP 9 1', 'DELE', 'DELE 7', 'LIST 7', 'UIDL 7', 'XYZ', 'USER alice', 'PASS x', '';
+$c->cmd1($_, qr/^-ERR /) for 'RETR', 'RETR 0', 'RETR 7', 'RETR x', 'RETR 1 2', 'RETR 99999999999999999999', 'RETR -1', 'TOP 1',
+	'TOP 1 x', 'TOP 9 1', 'DELE', 'DELE 7', 'LIST 7', 'UIDL 7', 'XYZ', 'USER alice', 'PASS x', '';
 pass 'errors';
 $c->cmd1('NOOP', qr/^\+OK/);
 $c->cmd1('DELE 1', qr/^\+OK/);
@@ -68,7 +73,9 @@ $c->cmd1('RSET', qr/^\+OK/);
 is $c->cmd1('STAT', qr/./), '+OK ' . @mail . " $total", 'RSET';
 $c->cmd1('DELE 2', qr/^\+OK/);
 $c->close;    # no QUIT
-like $p->wait_log(qr/pop3\(alice\)/), qr/dovecot\[\d+\]: pop3\(alice\)<\d+><[^ >]{12}>: Disconnected: Connection closed top=3\/\d+, retr=6\/\d+, del=0\/6, size=$total$/, 'logged';
+my $who = qr/dovecot\[\d+\]: pop3\(alice\)<\d+><[^ >]{12}>/;
+like $p->wait_log(qr/pop3\(alice\)/),
+	qr/$who: Disconnected: Connection closed top=3\/\d+, retr=6\/\d+, del=0\/6, size=$total$/, 'logged';
 
 $c = login();
 is $c->cmd1('STAT', qr/./), '+OK ' . @mail . " $total", 'nothing is deleted without QUIT';
