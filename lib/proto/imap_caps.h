@@ -5,6 +5,6 @@
 /* Before login; login appends AUTH=PLAIN AUTH=LOGIN or LOGINDISABLED. */
 #define IMAP_CAPABILITIES_BASE "IMAP4rev1 SASL-IR ID ENABLE IDLE LITERAL+"
 /* After login: all of it. imapd sends this in the OK of the login command and for CAPABILITY. */
-#define IMAP_CAPABILITIES_USER \
-	IMAP_CAPABILITIES_BASE \
-	" NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE SPECIAL-USE LIST-EXTENDED LIST-STATUS"
+#define IMAP_CAPABILITIES_USER                                                                                         \
+	IMAP_CAPABILITIES_BASE                                                                                         \
+	" NAMESPACE CHILDREN UNSELECT UIDPLUS MULTIAPPEND MOVE SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LIST patterns, RFC 3501 6.3.8: `*' stands for anything, `%' for anything without the hierarchy separator. The pattern is
- * compiled once; a match takes one step per octet of the name, whatever the pattern (all states are advanced together).
+ * LIST patterns, RFC 3501 6.3.8: `*' stands for anything, `%' for anything without the hierarchy separator. The pattern
+ * is compiled once; a match takes one step per octet of the name, whatever the pattern (all states are advanced
+ * together).
  */
 #pragma once
 #include <stdbool.h>
@@ -14,11 +15,11 @@
 enum { IMAP_PATTERN_MAX = 1000 };
 
 struct imap_pattern {
-	size_t words;       /* of 64 states each */
-	size_t last;        /* the state in which all of the pattern has been seen */
-	uint64_t *step;     /* [256][words]: from state i-1 to i on this octet */
-	uint64_t *any;      /* states that a `*' keeps alive */
-	uint64_t *level;    /* states that a `%' keeps alive, except on the separator */
+	size_t words;    /* of 64 states each */
+	size_t last;     /* the state in which all of the pattern has been seen */
+	uint64_t *step;  /* [256][words]: from state i-1 to i on this octet */
+	uint64_t *any;   /* states that a `*' keeps alive */
+	uint64_t *level; /* states that a `%' keeps alive, except on the separator */
 	char sep;
 };
 
@@ -30,5 +31,5 @@ enum imap_match {
 
 /* In a. False: longer than IMAP_PATTERN_MAX. no_case: ASCII letters match either case (INBOX). */
 bool imap_pattern_compile(struct arena *a, struct span pattern, char sep, bool no_case, struct imap_pattern *p_r)
-	__attribute__((warn_unused_result));
+    __attribute__((warn_unused_result));
 enum imap_match imap_pattern_match(const struct imap_pattern *p, struct span name);

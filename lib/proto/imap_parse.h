@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an IMAP client says: one command, which is one or more lines with literals between them (RFC 3501 2.2, 4.3; RFC 7888
- * LITERAL+). Syntax only.
+ * What an IMAP client says: one command, which is one or more lines with literals between them (RFC 3501 2.2, 4.3; RFC
+ *7888 LITERAL+). Syntax only.
  *
  * Two steps. A reader gathers a whole command from chunks of any size, within limits; then a scanner takes it apart:
  *
@@ -34,13 +34,13 @@ extern const struct imap_limits imap_limits_login; /* line 8 KiB, literals 4 KiB
 extern const struct imap_limits imap_limits_user;  /* line 64 KiB, literals 256 KiB, 1 MiB in all */
 
 enum imap_read_status {
-	IMAP_READ_MORE = 0,  /* all input was taken, the command goes on */
-	IMAP_READ_LITERAL,   /* a literal was announced: call imap_reader_take or imap_reader_own next */
-	IMAP_READ_DONE,      /* imap_reader_text is the command */
-	IMAP_READ_TOO_LONG,  /* line or command past its limit: BAD; it has been read to its end and dropped */
-	IMAP_READ_TOO_BIG,   /* a literal past its limit: NO [TOOBIG]; the same */
-	IMAP_READ_BAD,       /* a NUL in a line or literal, or a malformed literal size: BAD; the same */
-	IMAP_READ_FATAL,     /* a LITERAL+ past skip_max: the connection cannot be brought in step again */
+	IMAP_READ_MORE = 0, /* all input was taken, the command goes on */
+	IMAP_READ_LITERAL,  /* a literal was announced: call imap_reader_take or imap_reader_own next */
+	IMAP_READ_DONE,     /* imap_reader_text is the command */
+	IMAP_READ_TOO_LONG, /* line or command past its limit: BAD; it has been read to its end and dropped */
+	IMAP_READ_TOO_BIG,  /* a literal past its limit: NO [TOOBIG]; the same */
+	IMAP_READ_BAD,      /* a NUL in a line or literal, or a malformed literal size: BAD; the same */
+	IMAP_READ_FATAL,    /* a LITERAL+ past skip_max: the connection cannot be brought in step again */
 };
 const char *imap_read_status_str(enum imap_read_status status); /* "Too long command line" ...: text for the reply */
 
@@ -48,18 +48,18 @@ enum { IMAP_TAIL_MAX = 32, IMAP_TAG_MAX = 128 };
 
 struct imap_reader {
 	struct imap_limits limits;
-	struct buf text;               /* lines without their ends; literals as "{5}" CRLF and their octets */
-	size_t line_start;             /* offset in text of the line being read */
-	size_t line_bytes;             /* octets of that line so far */
-	char tail[IMAP_TAIL_MAX];      /* last octets of a line that is being dropped */
+	struct buf text;          /* lines without their ends; literals as "{5}" CRLF and their octets */
+	size_t line_start;        /* offset in text of the line being read */
+	size_t line_bytes;        /* octets of that line so far */
+	char tail[IMAP_TAIL_MAX]; /* last octets of a line that is being dropped */
 	size_t ntail;
 	unsigned literals;
-	bool asked;                    /* IMAP_READ_LITERAL was returned, no decision yet */
-	bool plus;                     /* the literal is a LITERAL+: no continuation is waited for */
-	uint64_t literal;              /* its size */
-	uint64_t left;                 /* octets of a literal still to come */
-	enum imap_read_status failed;  /* MORE: not; else the command is being dropped */
-	char tag[IMAP_TAG_MAX + 1];    /* of a command that failed */
+	bool asked;                   /* IMAP_READ_LITERAL was returned, no decision yet */
+	bool plus;                    /* the literal is a LITERAL+: no continuation is waited for */
+	uint64_t literal;             /* its size */
+	uint64_t left;                /* octets of a literal still to come */
+	enum imap_read_status failed; /* MORE: not; else the command is being dropped */
+	char tag[IMAP_TAG_MAX + 1];   /* of a command that failed */
 };
 
 void imap_reader_init(struct imap_reader *r, const struct imap_limits *limits);
@@ -72,8 +72,8 @@ enum imap_read_status imap_reader_feed(struct imap_reader *r, struct span *in) _
 /* After IMAP_READ_LITERAL: gather it, or refuse it when it passes a limit. True: the client waits for "+ OK". */
 bool imap_reader_take(struct imap_reader *r) __attribute__((warn_unused_result));
 /*
- * Or: the caller reads the r->literal octets itself (APPEND), sends the continuation unless r->plus, and goes on feeding with
- * what follows. The text so far stays, with "{0}" CRLF in place of the literal.
+ * Or: the caller reads the r->literal octets itself (APPEND), sends the continuation unless r->plus, and goes on
+ * feeding with what follows. The text so far stays, with "{0}" CRLF in place of the literal.
  */
 void imap_reader_own(struct imap_reader *r);
 /* Or: refuse it. Feed again: the error comes at once, or when a LITERAL+ has been dropped. */
@@ -83,7 +83,8 @@ struct span imap_reader_text(const struct imap_reader *r); /* the command so far
 struct span imap_reader_tag(const struct imap_reader *r);  /* "*" when there was no valid tag */
 bool imap_reader_idle(const struct imap_reader *r);        /* nothing of a command has come yet */
 
-/* --- a gathered command ----------------------------------------------------------------------------------------------- */
+/* --- a gathered command
+ * ----------------------------------------------------------------------------------------------- */
 
 struct imap_command {
 	struct span tag;  /* "*" when not valid */
@@ -95,8 +96,9 @@ bool imap_command_split(struct span text, struct imap_command *cmd_r) __attribut
 bool imap_tag_valid(struct span tag); /* RFC 3501 tag, at most IMAP_TAG_MAX octets */
 
 /*
- * A scanner over arguments. Each call takes one thing off the front of in and returns true, or changes nothing, sets `error'
- * to what is wrong unless one is set already, and returns false. Spans point into the command or (unescaped strings) into a.
+ * A scanner over arguments. Each call takes one thing off the front of in and returns true, or changes nothing, sets
+ * `error' to what is wrong unless one is set already, and returns false. Spans point into the command or (unescaped
+ * strings) into a.
  */
 struct imap_scan {
 	struct span in;
@@ -107,7 +109,7 @@ struct imap_scan {
 enum { IMAP_DEPTH_MAX = 16 };
 
 struct imap_scan imap_scan_init(struct arena *a, struct span args); /* depth_max IMAP_DEPTH_MAX */
-bool imap_scan_fail(struct imap_scan *s, const char *error); /* sets error, returns false */
+bool imap_scan_fail(struct imap_scan *s, const char *error);        /* sets error, returns false */
 
 bool imap_scan_end(struct imap_scan *s);                /* nothing is left */
 bool imap_scan_sp(struct imap_scan *s);                 /* one space (more are forgiven) */
@@ -118,14 +120,14 @@ bool imap_scan_open(struct imap_scan *s);               /* "(", within depth_max
 bool imap_scan_close(struct imap_scan *s);              /* ")" */
 
 bool imap_scan_atom(struct imap_scan *s, struct span *out);
-bool imap_scan_flag(struct imap_scan *s, struct span *out);      /* \Seen or an atom */
-bool imap_scan_string(struct imap_scan *s, struct span *out);    /* quoted or literal */
+bool imap_scan_flag(struct imap_scan *s, struct span *out);   /* \Seen or an atom */
+bool imap_scan_string(struct imap_scan *s, struct span *out); /* quoted or literal */
 bool imap_scan_astring(struct imap_scan *s, struct span *out);
 bool imap_scan_nstring(struct imap_scan *s, struct span *out, bool *nil_r);
-bool imap_scan_pattern(struct imap_scan *s, struct span *out);   /* list-mailbox: astring with % and * */
+bool imap_scan_pattern(struct imap_scan *s, struct span *out); /* list-mailbox: astring with % and * */
 bool imap_scan_number(struct imap_scan *s, uint32_t *out);
 bool imap_scan_number64(struct imap_scan *s, uint64_t *out);
-bool imap_scan_word(struct imap_scan *s, struct span *out);      /* up to a blank or parenthesis: a sequence set */
+bool imap_scan_word(struct imap_scan *s, struct span *out); /* up to a blank or parenthesis: a sequence set */
 
 /* ATOM-CHAR, ASTRING-CHAR (RFC 3501 9). */
 bool imap_is_atom_char(char c);

@@ -208,8 +208,8 @@ static enum imap_read_status literal_announced(struct imap_reader *r, size_t sta
 /* A line is complete. MORE: the command goes on. */
 static enum imap_read_status line_end(struct imap_reader *r)
 {
-	struct span line = r->failed != IMAP_READ_MORE ? span_of(r->tail, r->ntail)
-						       : span_skip(buf_span(&r->text), r->line_start);
+	struct span line =
+	    r->failed != IMAP_READ_MORE ? span_of(r->tail, r->ntail) : span_skip(buf_span(&r->text), r->line_start);
 	struct span digits;
 	size_t start;
 	bool plus;

@@ -38,9 +38,9 @@ static bool add_utf8(struct buf *out, uint32_t c)
 
 struct decoder {
 	struct buf *out;
-	uint32_t bits;   /* not yet used */
+	uint32_t bits; /* not yet used */
 	unsigned nbits;
-	uint32_t high;   /* a high surrogate that waits for its low one; 0: none */
+	uint32_t high; /* a high surrogate that waits for its low one; 0: none */
 };
 
 static bool unit(struct decoder *d, uint32_t u)

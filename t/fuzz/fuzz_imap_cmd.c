@@ -9,7 +9,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct imap_limits limits = {
-	.line_max = 100, .literal_max = 50, .total_max = 400, .literals_max = 4, .skip_max = 500,
+	.line_max = 100,
+	.literal_max = 50,
+	.total_max = 400,
+	.literals_max = 4,
+	.skip_max = 500,
 };
 
 static void scan_all(struct span text)
@@ -26,8 +30,9 @@ static void scan_all(struct span text)
 		bool nil;
 		uint64_t n;
 
-		(void)(imap_scan_sp(&s) || imap_scan_open(&s) || imap_scan_flag(&s, &out) || imap_scan_number64(&s, &n) ||
-		       imap_scan_nstring(&s, &out, &nil) || imap_scan_pattern(&s, &out) || imap_scan_word(&s, &out));
+		(void)(imap_scan_sp(&s) || imap_scan_open(&s) || imap_scan_flag(&s, &out) ||
+		       imap_scan_number64(&s, &n) || imap_scan_nstring(&s, &out, &nil) || imap_scan_pattern(&s, &out) ||
+		       imap_scan_word(&s, &out));
 		if (s.depth > 0)
 			(void)imap_scan_close(&s);
 		if (imap_seqset_parse(&a, out, &set))

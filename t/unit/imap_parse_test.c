@@ -10,7 +10,11 @@
 #include "lib/proto/imap_parse.h"
 
 static const struct imap_limits small = {
-	.line_max = 64, .literal_max = 32, .total_max = 256, .literals_max = 3, .skip_max = 1000,
+	.line_max = 64,
+	.literal_max = 32,
+	.total_max = 256,
+	.literals_max = 3,
+	.skip_max = 1000,
 };
 
 /* Everything a session of commands does to a reader, as text. step: octets per feed. */
@@ -67,8 +71,10 @@ static const struct {
 	{ "a LOGIN {3}\r\nabc {2}\r\nde\r\nb X\r\n", 0, "lit3+;lit2+;<a LOGIN {3}\r\nabc {2}\r\nde>;<b X>;" },
 	{ "a LOGIN {3+}\r\na\r\n {0+}\r\n\r\n", 0, "lit3;lit0;<a LOGIN {3}\r\na\r\n {0}\r\n>;" },
 	{ "a X {33}\r\nb NOOP\r\n", 0, "lit33;a 4;<b NOOP>;" },
-	{ "a X {33+}\r\n" "abcdefghijklmnopqrstuvwxyz{9}\r\n789" " y {2+}\r\n\r\n z\r\nb NOOP\r\n", 0,
-	  "lit33;a 4;<b NOOP>;" },
+	{ "a X {33+}\r\n"
+	  "abcdefghijklmnopqrstuvwxyz{9}\r\n789"
+	  " y {2+}\r\n\r\n z\r\nb NOOP\r\n",
+	  0, "lit33;a 4;<b NOOP>;" },
 	{ "a X {1001+}\r\n", 0, "lit1001;" },
 	{ "a X {99999999999999999999}\r\nb NOOP\r\n", 0, "a 4;<b NOOP>;" },
 	{ "a X {99999999999999999999+}\r\nb NOOP\r\n", 0, "a 6;" },
@@ -76,8 +82,13 @@ static const struct {
 	{ "a X {}\r\n", 0, "<a X {}>;" },
 	{ "a " S64 "\r\nb NOOP\r\n", 0, "a 3;<b NOOP>;" },
 	{ "a " S64 " {2+}\r\n\r\n {1}\r\nb NOOP\r\n", 0, "a 3;<b NOOP>;" },
-	{ "a " "23456789012345678901234567890123456789012345678901234567890123" "\r\n", 0,
-	  "<a " "23456789012345678901234567890123456789012345678901234567890123" ">;" },
+	{ "a "
+	  "23456789012345678901234567890123456789012345678901234567890123"
+	  "\r\n",
+	  0,
+	  "<a "
+	  "23456789012345678901234567890123456789012345678901234567890123"
+	  ">;" },
 	{ "a \0 {1+}\r\nx\r\nb Y\r\n", 18, "a 5;<b Y>;" },
 	{ "a X {3+}\r\nx\0y\r\nb Y\r\n", 20, "lit3;a 5;<b Y>;" },
 	{ "a X {1+}\r\n1{1+}\r\n2{1+}\r\n3{1+}\r\n4\r\nb Y\r\n", 0, "lit1;lit1;lit1;lit1;a 4;<b Y>;" },
@@ -127,14 +138,10 @@ static void split(void **state)
 		bool ok;
 		const char *tag, *verb, *args;
 	} t[] = {
-		{ "a NOOP", true, "a", "NOOP", "" },
-		{ "a1.2] login  x y", true, "a1.2]", "login", " x y" },
-		{ "", false, "*", "", "" },
-		{ "a", false, "a", "", "" },
-		{ "a  NOOP", true, "a", "NOOP", "" },
-		{ "a+ NOOP", false, "*", "", "" },
-		{ "* NOOP", false, "*", "", "" },
-		{ "a NO(OP x", false, "a", "NO(OP", "x" },
+		{ "a NOOP", true, "a", "NOOP", "" },  { "a1.2] login  x y", true, "a1.2]", "login", " x y" },
+		{ "", false, "*", "", "" },           { "a", false, "a", "", "" },
+		{ "a  NOOP", true, "a", "NOOP", "" }, { "a+ NOOP", false, "*", "", "" },
+		{ "* NOOP", false, "*", "", "" },     { "a NO(OP x", false, "a", "NO(OP", "x" },
 	};
 	struct imap_command c;
 
@@ -152,20 +159,13 @@ static void astrings(void **state)
 	static const struct {
 		const char *in, *out, *rest; /* out NULL: an error */
 	} t[] = {
-		{ "abc def", "abc", " def" },
-		{ "ab]c", "ab]c", "" },
-		{ "\"\"", "", "" },
-		{ "\"a\\\"b\\\\\" x", "a\"b\\", " x" },
-		{ "\"a", NULL, NULL },
-		{ "\"a\\x\"", NULL, NULL },
-		{ "\"a\\", NULL, NULL },
-		{ "{3}\r\na\"b)", "a\"b", ")" },
-		{ "{0}\r\n", "", "" },
-		{ "{4}\r\nabc", NULL, NULL },
-		{ "{4}abc", NULL, NULL },
-		{ "(a)", NULL, NULL },
-		{ "", NULL, NULL },
-		{ "a{3}", "a", "{3}" },
+		{ "abc def", "abc", " def" }, { "ab]c", "ab]c", "" },
+		{ "\"\"", "", "" },           { "\"a\\\"b\\\\\" x", "a\"b\\", " x" },
+		{ "\"a", NULL, NULL },        { "\"a\\x\"", NULL, NULL },
+		{ "\"a\\", NULL, NULL },      { "{3}\r\na\"b)", "a\"b", ")" },
+		{ "{0}\r\n", "", "" },        { "{4}\r\nabc", NULL, NULL },
+		{ "{4}abc", NULL, NULL },     { "(a)", NULL, NULL },
+		{ "", NULL, NULL },           { "a{3}", "a", "{3}" },
 	};
 	struct arena a = ARENA_INIT;
 

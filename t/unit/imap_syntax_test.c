@@ -20,12 +20,26 @@ static void seqsets(void **state)
 		uint32_t max;
 		const char *out; /* NULL: an error */
 	} t[] = {
-		{ "1", 9, "1-1;" }, { "1,2,3", 9, "1-3;" }, { "5:3,1", 9, "1-1;3-5;" }, { "*", 9, "9-9;" },
-		{ "12:*", 9, "9-12;" }, { "*:4,6:7", 9, "4-9;" }, { "1:4294967295,7", 9, "1-4294967295;" },
+		{ "1", 9, "1-1;" },
+		{ "1,2,3", 9, "1-3;" },
+		{ "5:3,1", 9, "1-1;3-5;" },
+		{ "*", 9, "9-9;" },
+		{ "12:*", 9, "9-12;" },
+		{ "*:4,6:7", 9, "4-9;" },
+		{ "1:4294967295,7", 9, "1-4294967295;" },
 		{ "4294967295,1", 9, "1-1;4294967295-4294967295;" },
-		{ "", 9, NULL }, { "0", 9, NULL }, { "1,", 9, NULL }, { ",1", 9, NULL }, { "1:", 9, NULL },
-		{ ":1", 9, NULL }, { "1:2:3", 9, NULL }, { "4294967296", 9, NULL }, { "a", 9, NULL }, { "1 ", 9, NULL },
-		{ "**", 9, NULL }, { "-1", 9, NULL },
+		{ "", 9, NULL },
+		{ "0", 9, NULL },
+		{ "1,", 9, NULL },
+		{ ",1", 9, NULL },
+		{ "1:", 9, NULL },
+		{ ":1", 9, NULL },
+		{ "1:2:3", 9, NULL },
+		{ "4294967296", 9, NULL },
+		{ "a", 9, NULL },
+		{ "1 ", 9, NULL },
+		{ "**", 9, NULL },
+		{ "-1", 9, NULL },
 	};
 	struct arena a = ARENA_INIT;
 
@@ -65,12 +79,27 @@ static void utf7(void **state)
 	static const struct {
 		const char *wire, *utf8; /* utf8 NULL: refused */
 	} t[] = {
-		{ "INBOX", "INBOX" }, { "a&-b", "a&b" }, { "Entw&APw-rfe", "Entw\xc3\xbcrfe" },
-		{ "~peter/mail/&U,BTFw-/&ZeVnLIqe-", "~peter/mail/\xe5\x8f\xb0\xe5\x8c\x97/\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e" },
-		{ "&2D3eAA-", "\xf0\x9f\x98\x80" }, { "&-&-", "&&" }, { "&AOQ-&-x", "\xc3\xa4&x" },
-		{ "&AGE-", NULL }, { "&AOQ", NULL }, { "&", NULL }, { "&AOQ-&APY-", NULL }, { "&2D0-", NULL },
-		{ "&3gA-", NULL }, { "&AOR-", NULL }, { "&A-", NULL }, { "&AAA-", NULL }, { "\xc3\xa4", NULL },
-		{ "a\tb", NULL }, { "&AO/-", NULL }, { "&AOQA-", NULL },
+		{ "INBOX", "INBOX" },
+		{ "a&-b", "a&b" },
+		{ "Entw&APw-rfe", "Entw\xc3\xbcrfe" },
+		{ "~peter/mail/&U,BTFw-/&ZeVnLIqe-",
+		  "~peter/mail/\xe5\x8f\xb0\xe5\x8c\x97/\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e" },
+		{ "&2D3eAA-", "\xf0\x9f\x98\x80" },
+		{ "&-&-", "&&" },
+		{ "&AOQ-&-x", "\xc3\xa4&x" },
+		{ "&AGE-", NULL },
+		{ "&AOQ", NULL },
+		{ "&", NULL },
+		{ "&AOQ-&APY-", NULL },
+		{ "&2D0-", NULL },
+		{ "&3gA-", NULL },
+		{ "&AOR-", NULL },
+		{ "&A-", NULL },
+		{ "&AAA-", NULL },
+		{ "\xc3\xa4", NULL },
+		{ "a\tb", NULL },
+		{ "&AO/-", NULL },
+		{ "&AOQA-", NULL },
 	};
 	struct buf b;
 
@@ -101,13 +130,26 @@ static void patterns(void **state)
 		const char *pattern, *name;
 		enum imap_match want;
 	} t[] = {
-		{ "*", "a/b", IMAP_MATCH_YES }, { "%", "a/b", IMAP_MATCH_NO }, { "%", "ab", IMAP_MATCH_YES },
-		{ "a/%", "a", IMAP_MATCH_PARENT }, { "a/%", "a/b", IMAP_MATCH_YES }, { "a/%", "a/b/c", IMAP_MATCH_NO },
-		{ "%/b", "a", IMAP_MATCH_PARENT }, { "*b", "a/ab", IMAP_MATCH_YES }, { "*b", "a/ba", IMAP_MATCH_PARENT },
-		{ "a*c%e", "abcdce", IMAP_MATCH_YES }, { "a*c%e", "abc/e", IMAP_MATCH_PARENT },
-		{ "a*c%e", "abc/ce", IMAP_MATCH_YES }, { "", "", IMAP_MATCH_YES }, { "", "a", IMAP_MATCH_NO },
-		{ "a%", "a", IMAP_MATCH_YES }, { "%%*%%", "x", IMAP_MATCH_YES }, { "inbox", "INBOX", IMAP_MATCH_NO },
-		{ "%*", "a/b", IMAP_MATCH_YES }, { "a", "ab", IMAP_MATCH_NO }, { "a", "a", IMAP_MATCH_YES },
+		{ "*", "a/b", IMAP_MATCH_YES },
+		{ "%", "a/b", IMAP_MATCH_NO },
+		{ "%", "ab", IMAP_MATCH_YES },
+		{ "a/%", "a", IMAP_MATCH_PARENT },
+		{ "a/%", "a/b", IMAP_MATCH_YES },
+		{ "a/%", "a/b/c", IMAP_MATCH_NO },
+		{ "%/b", "a", IMAP_MATCH_PARENT },
+		{ "*b", "a/ab", IMAP_MATCH_YES },
+		{ "*b", "a/ba", IMAP_MATCH_PARENT },
+		{ "a*c%e", "abcdce", IMAP_MATCH_YES },
+		{ "a*c%e", "abc/e", IMAP_MATCH_PARENT },
+		{ "a*c%e", "abc/ce", IMAP_MATCH_YES },
+		{ "", "", IMAP_MATCH_YES },
+		{ "", "a", IMAP_MATCH_NO },
+		{ "a%", "a", IMAP_MATCH_YES },
+		{ "%%*%%", "x", IMAP_MATCH_YES },
+		{ "inbox", "INBOX", IMAP_MATCH_NO },
+		{ "%*", "a/b", IMAP_MATCH_YES },
+		{ "a", "ab", IMAP_MATCH_NO },
+		{ "a", "a", IMAP_MATCH_YES },
 	};
 	struct arena a = ARENA_INIT;
 	struct imap_pattern p;
@@ -148,9 +190,14 @@ static void quoting(void **state)
 	static const struct {
 		const char *in, *string, *astring;
 	} t[] = {
-		{ "abc", "\"abc\"", "abc" }, { "", "\"\"", "\"\"" }, { "a\"b\\", "\"a\\\"b\\\\\"", "\"a\\\"b\\\\\"" },
-		{ "a\nb", "{3}\r\na\nb", "{3}\r\na\nb" }, { "nil", "\"nil\"", "\"nil\"" }, { "a b", "\"a b\"", "\"a b\"" },
-		{ "\xc3\xa4", "{2}\r\n\xc3\xa4", "{2}\r\n\xc3\xa4" }, { "a]b", "\"a]b\"", "a]b" },
+		{ "abc", "\"abc\"", "abc" },
+		{ "", "\"\"", "\"\"" },
+		{ "a\"b\\", "\"a\\\"b\\\\\"", "\"a\\\"b\\\\\"" },
+		{ "a\nb", "{3}\r\na\nb", "{3}\r\na\nb" },
+		{ "nil", "\"nil\"", "\"nil\"" },
+		{ "a b", "\"a b\"", "\"a b\"" },
+		{ "\xc3\xa4", "{2}\r\n\xc3\xa4", "{2}\r\n\xc3\xa4" },
+		{ "a]b", "\"a]b\"", "a]b" },
 	};
 	struct buf b;
 
@@ -175,9 +222,9 @@ static void quoting(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(seqsets),  cmocka_unit_test(seqset_writing),
-		cmocka_unit_test(utf7),     cmocka_unit_test(patterns),
-		cmocka_unit_test(quoting),  cmocka_unit_test(patterns_that_would_explode),
+		cmocka_unit_test(seqsets), cmocka_unit_test(seqset_writing),
+		cmocka_unit_test(utf7),    cmocka_unit_test(patterns),
+		cmocka_unit_test(quoting), cmocka_unit_test(patterns_that_would_explode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

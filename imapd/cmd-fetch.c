@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "imapd/box.h"
+#include "imapd/fetch.h"
+#include "lib/proto/date.h"
+#include "lib/proto/header.h"
+
+enum { ITEMS_MAX = 256 };
+
+/* --- what is asked for -------------------------------------------------------------------------------------------- */
+
+static bool add_item(struct imap_scan *a, struct fetch *f, enum fetch_what what, struct fetch_section *sec)
+{
+	for (size_t i = 0; i < f->n && sec == NULL; i++)
+		if (f->item[i].what == what)
+			return true;
+	if (f->n == ITEMS_MAX)
+		return imap_scan_fail(a, "Too many items");
+	f->item[f->n++] = (struct fetch_item){ what, sec };
+	f->wants_flags |= what == FETCH_FLAGS;
+	f->needs_size |= what == FETCH_SIZE;
+	f->needs_view |= what >= FETCH_ENVELOPE;
+	f->sets_seen |= sec != NULL && !sec->peek;
+	return true;
+}
+
+static bool add_macro(struct imap_scan *a, struct fetch *f, struct span name)
+{
+	if (!span_iis(name, "ALL") && !span_iis(name, "FAST") && !span_iis(name, "FULL"))
+		return false;
+	add_item(a, f, FETCH_FLAGS, NULL);
+	add_item(a, f, FETCH_INTERNALDATE, NULL);
+	add_item(a, f, FETCH_SIZE, NULL);
+	if (!span_iis(name, "FAST"))
+		add_item(a, f, FETCH_ENVELOPE, NULL);
+	if (span_iis(name, "FULL"))
+		add_item(a, f, FETCH_BODY, NULL);
+	return true;
+}
+
+static bool is_item_char(char c)
+{
+	return ascii_isalnum(c) || c == '.' || c == '-';
+}
+
+static bool scan_item(struct session *s, struct imap_scan *a, struct fetch *f, bool macros)
+{
+	static const struct {
+		const char *name;
+		enum fetch_what what;
+	} plain[] = {
+		{ "FLAGS", FETCH_FLAGS },      { "UID", FETCH_UID },           { "INTERNALDATE", FETCH_INTERNALDATE },
+		{ "RFC822.SIZE", FETCH_SIZE }, { "ENVELOPE", FETCH_ENVELOPE }, { "BODYSTRUCTURE", FETCH_BODYSTRUCTURE },
+	};
+	struct fetch_section *sec;
+	struct span name;
+	size_t n = 0;
+
+	while (n < a->in.len && is_item_char(a->in.ptr[n]))
+		n++;
+	name = span_head(a->in, n);
+	a->in = span_skip(a->in, n);
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+		if (span_iis(name, plain[i].name))
+			return add_item(a, f, plain[i].what, NULL);
+	if (span_iis(name, "BODY") && !imap_scan_peek(a, '['))
+		return add_item(a, f, FETCH_BODY, NULL);
+	if (span_iis(name, "BODY") || span_iis(name, "BODY.PEEK"))
+		return fetch_section_scan(s, a, name.len > 4, &sec) && add_item(a, f, FETCH_SECTION, sec);
+	sec = fetch_section_rfc822(s, name);
+	if (sec != NULL)
+		return add_item(a, f, FETCH_SECTION, sec);
+	if (macros && add_macro(a, f, name))
+		return true;
+	return imap_scan_fail(a, name.len == 0 ? "Missing or invalid item" : "Unknown parameter");
+}
+
+static bool scan_items(struct session *s, struct imap_scan *a, struct fetch *f)
+{
+	f->item = arena_array(&s->arena, ITEMS_MAX, sizeof(*f->item));
+	if (s->by_uid)
+		add_item(a, f, FETCH_UID, NULL);
+	if (!imap_scan_peek(a, '('))
+		return scan_item(s, a, f, true);
+	if (!imap_scan_open(a))
+		return false;
+	do {
+		if (!scan_item(s, a, f, false))
+			return false;
+	} while (imap_scan_peek(a, ' ') && imap_scan_sp(a));
+	return imap_scan_close(a);
+}
+
+/* --- one message -------------------------------------------------------------------------------------------------- */
+
+/* Under box_lock. */
+static enum store_status set_seen(struct session *s, uint32_t at, uint32_t seq)
+{
+	struct view_msg *v = &s->view.msg[at];
+	bool current = s->view.generation == s->box->generation;
+	enum store_status st;
+
+	if (s->read_only || (mailbox_msg(s->mb, seq)->flags & STORE_SEEN) != 0)
+		return STORE_OK;
+	st = mailbox_flag(s->mb, seq, STORE_FLAGS_ADD, STORE_SEEN, 0);
+	if (st != STORE_OK)
+		return st;
+	v->flags |= STORE_SEEN | VIEW_TELL;
+	box_changed(s->box, s);
+	if (current)
+		s->view.generation = s->box->generation;
+	return STORE_OK;
+}
+
+/* What the lock is needed for. */
+static enum store_status load(struct session *s, const struct fetch *f, uint32_t at, struct fetch_msg *m)
+{
+	const struct store_msg *msg;
+	enum store_status st = STORE_OK;
+	uint32_t seq;
+
+	*m = (struct fetch_msg){ 0 };
+	box_lock(s->box);
+	seq = view_seq(s, at);
+	if (seq == 0)
+		st = STORE_EXPUNGED;
+	if (st == STORE_OK && f->needs_view) {
+		st = mailbox_view(s->mb, seq, &m->view);
+		m->viewed = st == STORE_OK;
+	}
+	if (st == STORE_OK && f->needs_size)
+		st = mailbox_size(s->mb, seq, &m->size);
+	if (st == STORE_OK) {
+		msg = mailbox_msg(s->mb, seq);
+		m->internal_date = msg->internal_date;
+		m->zone_minutes = msg->zone_minutes;
+		if (f->sets_seen)
+			st = set_seen(s, at, seq);
+	}
+	if (st != STORE_OK && m->viewed)
+		store_view_done(&m->view);
+	box_unlock(s->box);
+	return st;
+}
+
+static void unload(struct session *s, struct fetch_msg *m)
+{
+	if (m->viewed) {
+		box_lock(s->box);
+		store_view_done(&m->view);
+		box_unlock(s->box);
+	}
+	arena_reset(&s->msg);
+}
+
+static void put_date(struct session *s, const struct fetch_msg *m)
+{
+	char text[DATE_TEXT_MAX];
+
+	date_imap((struct date){ .at = (time_t)m->internal_date, .zone_minutes = m->zone_minutes }, text);
+	buf_addf(&s->out, "INTERNALDATE \"%s\"", text);
+}
+
+static void put_item(struct session *s, const struct fetch_item *item, uint32_t at, struct fetch_msg *m)
+{
+	struct view_msg *v = &s->view.msg[at];
+
+	switch (item->what) {
+	case FETCH_FLAGS:
+		v->flags &= ~(uint32_t)VIEW_TELL;
+		buf_adds(&s->out, "FLAGS (");
+		put_flags(s, v->flags, v->keywords);
+		buf_addc(&s->out, ')');
+		break;
+	case FETCH_UID:
+		buf_addf(&s->out, "UID %u", v->uid);
+		break;
+	case FETCH_INTERNALDATE:
+		put_date(s, m);
+		break;
+	case FETCH_SIZE:
+		buf_addf(&s->out, "RFC822.SIZE %llu", (unsigned long long)m->size);
+		break;
+	case FETCH_ENVELOPE:
+		buf_adds(&s->out, "ENVELOPE ");
+		fetch_put_envelope(s, span_head(m->view.raw, header_size(m->view.raw)));
+		break;
+	case FETCH_BODY:
+	case FETCH_BODYSTRUCTURE:
+		buf_adds(&s->out, item->what == FETCH_BODY ? "BODY " : "BODYSTRUCTURE ");
+		fetch_put_structure(s, fetch_mime(s, m), item->what == FETCH_BODYSTRUCTURE);
+		break;
+	case FETCH_SECTION:
+		fetch_send_section(s, m, item->section);
+		break;
+	}
+}
+
+static enum store_status fetch_one(struct session *s, const struct fetch *f, uint32_t at)
+{
+	struct fetch_msg m;
+	enum store_status st = load(s, f, at, &m);
+
+	if (st != STORE_OK)
+		return st;
+	buf_addf(&s->out, "* %u FETCH (", at + 1);
+	for (size_t i = 0; i < f->n; i++) {
+		if (i > 0)
+			buf_addc(&s->out, ' ');
+		put_item(s, &f->item[i], at, &m);
+	}
+	if (!f->wants_flags && (s->view.msg[at].flags & VIEW_TELL) != 0) {
+		buf_addc(&s->out, ' ');
+		put_item(s, &(struct fetch_item){ FETCH_FLAGS, NULL }, at, &m);
+	}
+	buf_adds(&s->out, ")\r\n");
+	reply_flush(s);
+	unload(s, &m);
+	return STORE_OK;
+}
+
+void cmd_fetch(struct session *s, struct imap_scan *a)
+{
+	struct fetch f = { 0 };
+	enum store_status worst = STORE_OK;
+	uint32_t *at, n;
+
+	if (!view_scan_set(s, a, &at, &n))
+		return;
+	if (!imap_scan_sp(a) || !scan_items(s, a, &f) || !imap_scan_end(a)) {
+		reply_bad(s, a->error);
+		return;
+	}
+	view_refresh(s);
+	for (uint32_t i = 0; i < n && stream_status(s->io) == IO_OK; i++) {
+		enum store_status st = fetch_one(s, &f, at[i]);
+
+		worst = st != STORE_OK ? st : worst;
+	}
+	reply_status(s, worst, "Fetch completed.");
+}

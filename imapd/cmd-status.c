@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "imapd/box.h"
+#include "imapd/imapd.h"
+#include "lib/proto/imap_quote.h"
+
+static const struct {
+	const char *name;
+	unsigned item;
+} items[] = {
+	{ "MESSAGES", STATUS_MESSAGES },       { "RECENT", STATUS_RECENT }, { "UIDNEXT", STATUS_UIDNEXT },
+	{ "UIDVALIDITY", STATUS_UIDVALIDITY }, { "UNSEEN", STATUS_UNSEEN }, { "SIZE", STATUS_SIZE },
+};
+enum { NITEMS = sizeof(items) / sizeof(items[0]) };
+
+static unsigned item_of(struct span name)
+{
+	for (size_t i = 0; i < NITEMS; i++)
+		if (span_iis(name, items[i].name))
+			return items[i].item;
+	return 0;
+}
+
+bool status_items_parse(struct imap_scan *a, unsigned *items_r)
+{
+	struct span name;
+
+	*items_r = 0;
+	if (!imap_scan_open(a))
+		return false;
+	while (!imap_scan_peek(a, ')')) {
+		if (!imap_scan_atom(a, &name))
+			return false;
+		if (item_of(name) == 0)
+			return imap_scan_fail(a, "Invalid status item");
+		*items_r |= item_of(name);
+		if (!imap_scan_peek(a, ')') && !imap_scan_sp(a))
+			return false;
+	}
+	return imap_scan_close(a) && (*items_r != 0 || imap_scan_fail(a, "Empty status list."));
+}
+
+static uint64_t value(const struct store_counts *c, unsigned item)
+{
+	switch (item) {
+	case STATUS_MESSAGES:
+		return c->messages;
+	case STATUS_RECENT:
+		return c->recent;
+	case STATUS_UIDNEXT:
+		return c->uidnext;
+	case STATUS_UIDVALIDITY:
+		return c->uidvalidity;
+	case STATUS_UNSEEN:
+		return c->unseen;
+	default:
+		return c->size;
+	}
+}
+
+enum store_status status_send(struct session *s, struct span name, unsigned wanted)
+{
+	struct box *b = box_get(name);
+	struct store_counts c;
+	const char *gap = "";
+	enum store_status st;
+
+	box_lock(b);
+	if (b->mb[0] != NULL && !s->read_only)
+		(void)mailbox_flush(b->mb[0]);
+	st = store_status_of(store_lock(), name, &c);
+	store_unlock();
+	box_unlock(b);
+	box_put(b);
+	if (st != STORE_OK)
+		return st;
+	buf_adds(&s->out, "* STATUS ");
+	imap_put_mailbox(&s->out, name);
+	buf_adds(&s->out, " (");
+	for (size_t i = 0; i < NITEMS; i++) {
+		if ((wanted & items[i].item) == 0)
+			continue;
+		buf_addf(&s->out, "%s%s %llu", gap, items[i].name, (unsigned long long)value(&c, items[i].item));
+		gap = " ";
+	}
+	buf_adds(&s->out, ")\r\n");
+	reply_flush(s);
+	return STORE_OK;
+}
+
+void cmd_status(struct session *s, struct imap_scan *a)
+{
+	struct span name;
+	unsigned wanted;
+
+	if (!scan_mailbox(s, a, &name))
+		return;
+	if (!imap_scan_sp(a) || !status_items_parse(a, &wanted) || !imap_scan_end(a)) {
+		reply_bad(s, a->error);
+		return;
+	}
+	reply_status(s, status_send(s, name, wanted), "Status completed.");
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * imapd: one user's mail, served to any number of his sessions at once, each a thread.
+ *
+ * The files: session.c runs a session, command.c holds the table of verbs, cmd-VERB.c one command each, box.c what
+ * sessions share, view.c what a session has been told, reply.c how it is told.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/buf.h"
+#include "lib/base/list.h"
+#include "lib/io/stream.h"
+#include "lib/proto/imap_parse.h"
+#include "lib/proto/imap_seq.h"
+#include "lib/service/handover.h"
+#include "lib/store/store.h"
+
+struct box;
+
+enum {
+	OUT_MAX = 16 * 1024 * 1024, /* one response without message content (ENVELOPE, BODYSTRUCTURE) */
+	BAD_COMMANDS_MAX = 20,      /* in a row, then the session ends */
+};
+
+/* A message as the session knows it. */
+enum {
+	VIEW_GONE = 1 << 30, /* expunged; the client has not been told */
+	VIEW_TELL = 1 << 29, /* flags changed; the client has not been told */
+	VIEW_FLAGS = 0xff,   /* STORE_SEEN ... */
+};
+struct view_msg {
+	uint32_t uid;
+	uint32_t flags;
+	uint64_t keywords;
+};
+
+struct view {
+	struct view_msg *msg; /* ascending by uid; sequence number i is msg[i - 1] */
+	uint32_t n, cap;
+	uint32_t told_exists, told_recent;
+	uint32_t ngone;
+	uint64_t generation; /* of the box, when it was last compared */
+	char *keyword[STORE_KEYWORDS_MAX];
+	unsigned nkeywords, told_keywords;
+};
+
+struct session_stats {
+	uint64_t deleted, expunged, hdr_count, hdr_bytes, body_count, body_bytes;
+};
+
+struct session {
+	const struct handover_session *hs;
+	struct stream *io;
+	struct imap_reader reader;
+	struct arena arena; /* of the command */
+	struct arena msg;   /* of the message being looked at */
+	struct buf out;     /* of the response being built */
+	struct buf final;   /* the tagged reply, sent after what the command changed has been told */
+	struct span tag;
+	const char *verb;     /* for error texts: "FETCH", "UID FETCH" */
+	bool by_uid;          /* UID FETCH, UID STORE, ... */
+	bool no_sync;         /* the command left no mailbox to tell about, or already told */
+	bool over;            /* end after the reply */
+	const char *why_over; /* for the log */
+	unsigned bad;         /* commands in a row that were bad */
+
+	struct box *box;    /* the selected mailbox, or NULL */
+	struct mailbox *mb; /* its store object, shared: only under box_lock */
+	bool read_only;
+	struct view view;
+	struct list_node on_box;
+	int wake_fd; /* eventfd: another session changed the box; -1 until the first IDLE */
+	bool idling; /* under box_lock */
+	struct session_stats stats;
+};
+
+/* --- session.c --- */
+void session_serve(const struct handover_session *hs, int fd);
+void session_end(struct session *s, const char *why); /* why: a literal; no more commands are read */
+enum io_status session_read_command(struct session *s, enum imap_read_status *st_r);
+
+/* --- command.c --- */
+enum command_flags {
+	CMD_SELECTED = 1, /* needs a selected mailbox */
+	CMD_WRITE = 2,    /* not in a read-only one */
+	CMD_UID = 4,      /* "UID VERB" exists too */
+	CMD_SYNC = 8,     /* news is told before the reply */
+	CMD_KEEP = 16,    /* ... but no expunges, because the client used sequence numbers */
+};
+struct command {
+	const char *verb;
+	void (*run)(struct session *s, struct imap_scan *args);
+	unsigned flags;
+};
+void command_run(struct session *s, struct span text);
+void command_finish(struct session *s, unsigned flags); /* tell the news, send s->final */
+
+void cmd_append(struct session *s, struct imap_scan *a);
+/* The reader stands at a literal of an APPEND: does the whole command. False: the connection failed. */
+bool append_run(struct session *s);
+bool append_wants(struct session *s);
+void cmd_capability(struct session *s, struct imap_scan *a);
+void cmd_check(struct session *s, struct imap_scan *a);
+void cmd_close(struct session *s, struct imap_scan *a);
+void cmd_copy(struct session *s, struct imap_scan *a);
+void cmd_create(struct session *s, struct imap_scan *a);
+void cmd_delete(struct session *s, struct imap_scan *a);
+void cmd_enable(struct session *s, struct imap_scan *a);
+void cmd_examine(struct session *s, struct imap_scan *a);
+void cmd_expunge(struct session *s, struct imap_scan *a);
+void cmd_fetch(struct session *s, struct imap_scan *a);
+void cmd_id(struct session *s, struct imap_scan *a);
+void cmd_idle(struct session *s, struct imap_scan *a);
+void cmd_list(struct session *s, struct imap_scan *a);
+void cmd_logout(struct session *s, struct imap_scan *a);
+void cmd_lsub(struct session *s, struct imap_scan *a);
+void cmd_move(struct session *s, struct imap_scan *a);
+void cmd_namespace(struct session *s, struct imap_scan *a);
+void cmd_noop(struct session *s, struct imap_scan *a);
+void cmd_rename(struct session *s, struct imap_scan *a);
+void cmd_search(struct session *s, struct imap_scan *a);
+void cmd_select(struct session *s, struct imap_scan *a);
+void cmd_status(struct session *s, struct imap_scan *a);
+void cmd_store(struct session *s, struct imap_scan *a);
+void cmd_subscribe(struct session *s, struct imap_scan *a);
+void cmd_unselect(struct session *s, struct imap_scan *a);
+void cmd_unsubscribe(struct session *s, struct imap_scan *a);
+
+/* --- reply.c --- */
+/* The tagged reply; sent by command_finish. text without the tag: "OK [READ-ONLY] Select completed." */
+void reply(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "BAD Error in IMAP command X: error"; counts towards BAD_COMMANDS_MAX. */
+void reply_bad(struct session *s, const char *error);
+/* OK done, or the NO with its response code that st deserves. */
+void reply_status(struct session *s, enum store_status st, const char *done);
+/* s->out goes to the client and is emptied. */
+void reply_flush(struct session *s);
+/* Append "\Seen $Forwarded" to s->out. */
+void put_flags(struct session *s, uint32_t flags, uint64_t keywords);
+/* "STATUS name (items)", and the parsing of its items; shared with LIST-STATUS. */
+enum status_item {
+	STATUS_MESSAGES = 1,
+	STATUS_RECENT = 2,
+	STATUS_UIDNEXT = 4,
+	STATUS_UIDVALIDITY = 8,
+	STATUS_UNSEEN = 16,
+	STATUS_SIZE = 32,
+};
+bool status_items_parse(struct imap_scan *a, unsigned *items_r);
+enum store_status status_send(struct session *s, struct span name, unsigned items);
+
+/* --- view.c --- */
+/* Select name: on STORE_OK the session has a view of it. */
+enum store_status view_open(struct session *s, struct span name, bool read_only);
+void view_close(struct session *s);
+/* Compare with the box and tell what is new. */
+void view_sync(struct session *s, bool may_expunge);
+/* The same without telling anything: flags are read again, so that what is told next is true. */
+void view_refresh(struct session *s);
+/* Positions in view.msg that set (unresolved) names, in s->arena, ascending. False: names a message that is not there.
+ */
+bool view_indices(struct session *s, struct imap_seqset *set, uint32_t **at_r, uint32_t *n_r);
+/* Parse a sequence set argument and do that; a bad one is answered. */
+bool view_scan_set(struct session *s, struct imap_scan *a, uint32_t **at_r, uint32_t *n_r);
+/* Under box_lock: the store's sequence number of a message of the view, 0 when it is gone. */
+uint32_t view_seq(struct session *s, uint32_t at);
+/* Under box_lock: take over keyword names that are new. */
+void view_learn_keywords(struct session *s);
+void view_tell_keywords(struct session *s);           /* FLAGS and PERMANENTFLAGS when there are new ones */
+void view_send_flags(struct session *s, uint32_t at); /* "* n FETCH (UID u FLAGS (...))" */
+
+/* --- shared by commands --- */
+/* A mailbox name argument as UTF-8 in s->arena, INBOX in capitals. False: answered. */
+bool scan_mailbox(struct session *s, struct imap_scan *a, struct span *name_r);
+/* "(\Seen $x)" or "\Seen $x": names in s->arena, system flags apart. False: a->error says why. */
+struct flag_list {
+	uint32_t flags;
+	struct span *keywords;
+	size_t nkeywords;
+};
+bool scan_flags(struct session *s, struct imap_scan *a, struct flag_list *f_r);
+/* Remove messages from the selected mailbox: those with \Deleted, and (uids not NULL, ascending) of these UIDs only. */
+enum store_status expunge_run(struct session *s, const uint32_t *uids, size_t nuids, bool deleted_only);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "imapd/imapd.h"
+#include "lib/service/service.h"
+
+static void run(const int *listeners, int nlisteners)
+{
+	static const struct userproc up = {
+		.protocol = "imap",
+		.serve = session_serve,
+		.one_process_per_user = true,
+	};
+
+	userproc_run(listeners, nlisteners, &up);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct service s = {
+		.program = "imapd",
+		.shape = SERVICE_RUN,
+		.identity = SERVICE_AS_ROOT,
+		.run = run,
+	};
+
+	return service_main(argc, argv, &s);
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "imapd/box.h"
+#include "imapd/search.h"
+#include "lib/proto/date.h"
+#include "lib/proto/mime_text.h"
+
+enum { NODES_MAX = 10000, TEXT_MAX = 64 * 1024 };
+
+struct parse {
+	struct session *s;
+	struct imap_scan *a;
+	struct span charset; /* empty: US-ASCII, which UTF-8 holds */
+	unsigned nodes;
+};
+
+enum arg { ARG_NONE, ARG_STRING, ARG_DATE, ARG_NUMBER, ARG_KEYWORD, ARG_FIELD };
+
+static const struct word {
+	const char *name;
+	enum search_key key;
+	enum arg arg;
+	uint32_t flags, mask;
+	bool negate;
+	const char *field;
+} words[] = {
+	{ .name = "ALL", .key = KEY_ALL },
+	{ .name = "ANSWERED", .key = KEY_FLAGS, .flags = STORE_ANSWERED, .mask = STORE_ANSWERED },
+	{ .name = "UNANSWERED", .key = KEY_FLAGS, .mask = STORE_ANSWERED },
+	{ .name = "DELETED", .key = KEY_FLAGS, .flags = STORE_DELETED, .mask = STORE_DELETED },
+	{ .name = "UNDELETED", .key = KEY_FLAGS, .mask = STORE_DELETED },
+	{ .name = "DRAFT", .key = KEY_FLAGS, .flags = STORE_DRAFT, .mask = STORE_DRAFT },
+	{ .name = "UNDRAFT", .key = KEY_FLAGS, .mask = STORE_DRAFT },
+	{ .name = "FLAGGED", .key = KEY_FLAGS, .flags = STORE_FLAGGED, .mask = STORE_FLAGGED },
+	{ .name = "UNFLAGGED", .key = KEY_FLAGS, .mask = STORE_FLAGGED },
+	{ .name = "SEEN", .key = KEY_FLAGS, .flags = STORE_SEEN, .mask = STORE_SEEN },
+	{ .name = "UNSEEN", .key = KEY_FLAGS, .mask = STORE_SEEN },
+	{ .name = "RECENT", .key = KEY_FLAGS, .flags = STORE_RECENT, .mask = STORE_RECENT },
+	{ .name = "OLD", .key = KEY_FLAGS, .mask = STORE_RECENT },
+	{ .name = "NEW", .key = KEY_FLAGS, .flags = STORE_RECENT, .mask = STORE_RECENT | STORE_SEEN },
+	{ .name = "KEYWORD", .key = KEY_KEYWORD, .arg = ARG_KEYWORD },
+	{ .name = "UNKEYWORD", .key = KEY_KEYWORD, .arg = ARG_KEYWORD, .negate = true },
+	{ .name = "BEFORE", .key = KEY_BEFORE, .arg = ARG_DATE },
+	{ .name = "ON", .key = KEY_ON, .arg = ARG_DATE },
+	{ .name = "SINCE", .key = KEY_SINCE, .arg = ARG_DATE },
+	{ .name = "SENTBEFORE", .key = KEY_SENTBEFORE, .arg = ARG_DATE },
+	{ .name = "SENTON", .key = KEY_SENTON, .arg = ARG_DATE },
+	{ .name = "SENTSINCE", .key = KEY_SENTSINCE, .arg = ARG_DATE },
+	{ .name = "LARGER", .key = KEY_LARGER, .arg = ARG_NUMBER },
+	{ .name = "SMALLER", .key = KEY_SMALLER, .arg = ARG_NUMBER },
+	{ .name = "BCC", .key = KEY_HEADER, .arg = ARG_STRING, .field = "bcc" },
+	{ .name = "CC", .key = KEY_HEADER, .arg = ARG_STRING, .field = "cc" },
+	{ .name = "FROM", .key = KEY_HEADER, .arg = ARG_STRING, .field = "from" },
+	{ .name = "SUBJECT", .key = KEY_HEADER, .arg = ARG_STRING, .field = "subject" },
+	{ .name = "TO", .key = KEY_HEADER, .arg = ARG_STRING, .field = "to" },
+	{ .name = "HEADER", .key = KEY_HEADER, .arg = ARG_FIELD },
+	{ .name = "BODY", .key = KEY_BODY, .arg = ARG_STRING },
+	{ .name = "TEXT", .key = KEY_TEXT, .arg = ARG_STRING },
+};
+
+static bool scan_text(struct parse *p, struct search_node *n)
+{
+	struct span text;
+	struct buf utf8;
+
+	if (!imap_scan_sp(p->a) || !imap_scan_astring(p->a, &text))
+		return false;
+	buf_init(&utf8, TEXT_MAX);
+	if (!mime_to_utf8(&utf8, p->charset, text)) {
+		buf_free(&utf8);
+		return imap_scan_fail(p->a, "Search text is too long");
+	}
+	if (utf8.len > 0)
+		search_fold(utf8.ptr, utf8.len);
+	n->text = arena_span(&p->s->arena, buf_span(&utf8));
+	buf_free(&utf8);
+	return true;
+}
+
+static bool scan_day(struct parse *p, struct search_node *n)
+{
+	struct span text;
+
+	if (!imap_scan_sp(p->a) || !imap_scan_astring(p->a, &text))
+		return false;
+	return date_imap_day_parse(text, &n->day) || imap_scan_fail(p->a, "Invalid search date parameter");
+}
+
+static bool scan_keyword(struct parse *p, struct search_node *n)
+{
+	struct span name;
+	int bit;
+
+	if (!imap_scan_sp(p->a) || !imap_scan_atom(p->a, &name))
+		return false;
+	box_lock(p->s->box);
+	bit = mailbox_keyword_bit(p->s->mb, name, false);
+	box_unlock(p->s->box);
+	n->keywords = bit < 0 ? 0 : 1ULL << bit;
+	return true;
+}
+
+static bool scan_arg(struct parse *p, struct search_node *n, const struct word *w)
+{
+	struct span field;
+
+	switch (w->arg) {
+	case ARG_NONE:
+		return true;
+	case ARG_STRING:
+		return scan_text(p, n);
+	case ARG_DATE:
+		return scan_day(p, n);
+	case ARG_NUMBER:
+		return imap_scan_sp(p->a) && imap_scan_number(p->a, &n->size);
+	case ARG_KEYWORD:
+		return scan_keyword(p, n);
+	case ARG_FIELD:
+		if (!imap_scan_sp(p->a) || !imap_scan_astring(p->a, &field))
+			return false;
+		n->field = arena_cstr(&p->s->arena, field);
+		return scan_text(p, n);
+	}
+	return false;
+}
+
+static struct search_node *scan_key(struct parse *p);
+
+static struct search_node *new_node(struct parse *p, enum search_key key)
+{
+	struct search_node *n;
+
+	if (++p->nodes > NODES_MAX) {
+		imap_scan_fail(p->a, "Too many search keys");
+		return NULL;
+	}
+	n = arena_alloc(&p->s->arena, sizeof(*n));
+	n->key = key;
+	return n;
+}
+
+static unsigned cost(const struct search_node *n)
+{
+	return n->key;
+}
+
+/* Cheap keys first; OR and AND count as what they are in enum search_key. */
+static void insert(struct search_node **list, struct search_node *n)
+{
+	while (*list != NULL && cost(*list) <= cost(n))
+		list = &(*list)->next;
+	n->next = *list;
+	*list = n;
+}
+
+/* Keys up to the end or a closing parenthesis. */
+static struct search_node *scan_and(struct parse *p)
+{
+	struct search_node *and = new_node(p, KEY_AND), *n;
+
+	if (and == NULL)
+		return NULL;
+	do {
+		n = scan_key(p);
+		if (n == NULL)
+			return NULL;
+		insert(&and->child, n);
+	} while (imap_scan_peek(p->a, ' ') && imap_scan_sp(p->a) && p->a->in.len > 0);
+	return and;
+}
+
+static struct search_node *scan_set(struct parse *p, bool uids, struct span text)
+{
+	struct search_node *n = new_node(p, uids ? KEY_UID : KEY_SEQ);
+	const struct view *v = &p->s->view;
+	uint32_t max = v->n == 0 ? 1 : uids ? v->msg[v->n - 1].uid : v->n;
+
+	if (n == NULL)
+		return NULL;
+	if (!imap_seqset_parse(&p->s->arena, text, &n->set)) {
+		imap_scan_fail(p->a, uids ? "Invalid UID messageset" : "Invalid messageset");
+		return NULL;
+	}
+	imap_seqset_resolve(&n->set, max);
+	return n;
+}
+
+/* NOT and OR nest without parentheses: the depth is counted for them too. */
+static struct search_node *scan_not(struct parse *p)
+{
+	struct search_node *n;
+
+	if (++p->a->depth > p->a->depth_max) {
+		imap_scan_fail(p->a, "Too many nested search keys");
+		return NULL;
+	}
+	n = imap_scan_sp(p->a) ? scan_key(p) : NULL;
+	p->a->depth--;
+	if (n != NULL)
+		n->negate = !n->negate;
+	return n;
+}
+
+static struct search_node *scan_or(struct parse *p)
+{
+	struct search_node *n = new_node(p, KEY_OR), *x = NULL, *y = NULL;
+
+	if (n == NULL)
+		return NULL;
+	if (++p->a->depth > p->a->depth_max) {
+		imap_scan_fail(p->a, "Too many nested search keys");
+		return NULL;
+	}
+	if (imap_scan_sp(p->a))
+		x = scan_key(p);
+	if (x != NULL && imap_scan_sp(p->a))
+		y = scan_key(p);
+	p->a->depth--;
+	if (x == NULL || y == NULL)
+		return NULL;
+	insert(&n->child, x);
+	insert(&n->child, y);
+	return n;
+}
+
+static struct search_node *scan_word_key(struct parse *p, const struct word *w)
+{
+	struct search_node *n = new_node(p, w->key);
+
+	if (n == NULL)
+		return NULL;
+	n->flags = w->flags;
+	n->flags_mask = w->mask;
+	n->negate = w->negate;
+	n->field = w->field;
+	return scan_arg(p, n, w) ? n : NULL;
+}
+
+static struct search_node *scan_key(struct parse *p)
+{
+	struct search_node *n;
+	struct span word, set;
+
+	if (imap_scan_peek(p->a, '(')) {
+		if (!imap_scan_open(p->a) || (n = scan_and(p)) == NULL || !imap_scan_close(p->a))
+			return NULL;
+		return n;
+	}
+	if (!imap_scan_word(p->a, &word))
+		return NULL;
+	if (ascii_isdigit(word.ptr[0]) || word.ptr[0] == '*')
+		return scan_set(p, false, word);
+	if (span_iis(word, "NOT"))
+		return scan_not(p);
+	if (span_iis(word, "OR"))
+		return scan_or(p);
+	if (span_iis(word, "UID"))
+		return imap_scan_sp(p->a) && imap_scan_word(p->a, &set) ? scan_set(p, true, set) : NULL;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (span_iis(word, words[i].name))
+			return scan_word_key(p, &words[i]);
+	imap_scan_fail(p->a, "Unknown argument");
+	return NULL;
+}
+
+/* False: answered. */
+static bool scan_charset(struct parse *p)
+{
+	struct imap_scan try = *p->a;
+	struct span word;
+
+	if (!imap_scan_atom(&try, &word) || !span_iis(word, "CHARSET"))
+		return true;
+	*p->a = try;
+	if (!imap_scan_sp(p->a) || !imap_scan_astring(p->a, &p->charset) || !imap_scan_sp(p->a)) {
+		reply_bad(p->s, p->a->error);
+		return false;
+	}
+	if (!span_iis(p->charset, "UTF-8") && !span_iis(p->charset, "US-ASCII") && !mime_charset_known(p->charset)) {
+		reply(p->s, "NO [BADCHARSET (US-ASCII UTF-8)] Unknown charset");
+		return false;
+	}
+	return true;
+}
+
+struct search_node *search_parse(struct session *s, struct imap_scan *a)
+{
+	struct parse p = { .s = s, .a = a };
+	struct search_node *n;
+
+	if (!scan_charset(&p))
+		return NULL;
+	n = scan_and(&p);
+	if (n != NULL && imap_scan_end(a))
+		return n;
+	reply_bad(s, a->error);
+	return NULL;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "imapd/box.h"
+#include "imapd/search.h"
+#include "lib/proto/date.h"
+#include "lib/proto/header.h"
+
+enum { DATE_FIELD_MAX = 1000 };
+
+/* A message that has gone meanwhile matches nothing that has to be read. */
+static bool load(struct search_msg *m)
+{
+	struct session *s = m->s;
+	uint32_t seq;
+
+	if (m->loaded)
+		return m->viewed;
+	m->loaded = true;
+	box_lock(s->box);
+	seq = view_seq(s, m->at);
+	m->viewed = seq != 0 && mailbox_view(s->mb, seq, &m->m.view) == STORE_OK;
+	box_unlock(s->box);
+	return m->viewed;
+}
+
+void search_unload(struct search_msg *m)
+{
+	if (m->viewed) {
+		box_lock(m->s->box);
+		store_view_done(&m->m.view);
+		box_unlock(m->s->box);
+	}
+	arena_reset(&m->s->msg);
+}
+
+static const struct store_msg *info(struct search_msg *m)
+{
+	struct session *s = m->s;
+	uint32_t seq;
+
+	if (m->info != NULL)
+		return m->info;
+	box_lock(s->box);
+	seq = view_seq(s, m->at);
+	if (seq != 0) {
+		m->copy = *mailbox_msg(s->mb, seq);
+		m->info = &m->copy;
+	}
+	box_unlock(s->box);
+	return m->info;
+}
+
+static bool size_of(struct search_msg *m, uint64_t *size_r)
+{
+	struct session *s = m->s;
+	enum store_status st = STORE_EXPUNGED;
+	uint32_t seq;
+
+	box_lock(s->box);
+	seq = view_seq(s, m->at);
+	if (seq != 0)
+		st = mailbox_size(s->mb, seq, size_r);
+	box_unlock(s->box);
+	return st == STORE_OK;
+}
+
+static bool by_day(enum search_key key, long day, long wanted)
+{
+	switch (key) {
+	case KEY_BEFORE:
+	case KEY_SENTBEFORE:
+		return day < wanted;
+	case KEY_ON:
+	case KEY_SENTON:
+		return day == wanted;
+	default:
+		return day >= wanted;
+	}
+}
+
+static bool arrived(struct search_msg *m, const struct search_node *n)
+{
+	const struct store_msg *i = info(m);
+	struct date date;
+
+	if (i == NULL)
+		return false;
+	date = (struct date){ .at = (time_t)i->internal_date, .zone_minutes = i->zone_minutes };
+	return by_day(n->key, date_day(date), n->day);
+}
+
+static bool sent(struct search_msg *m, const struct search_node *n)
+{
+	struct date date;
+
+	return load(m) && date_rfc5322_parse(header_get(&m->s->msg, m->m.view.raw, "Date", DATE_FIELD_MAX), &date) &&
+	       by_day(n->key, date_day(date), n->day);
+}
+
+static bool any(struct search_msg *m, const struct search_node *n)
+{
+	for (const struct search_node *c = n->child; c != NULL; c = c->next)
+		if (search_matches(m, c))
+			return true;
+	return false;
+}
+
+static bool all(struct search_msg *m, const struct search_node *n)
+{
+	for (const struct search_node *c = n->child; c != NULL; c = c->next)
+		if (!search_matches(m, c))
+			return false;
+	return true;
+}
+
+static bool holds(struct search_msg *m, const struct search_node *n)
+{
+	const struct view_msg *v = &m->s->view.msg[m->at];
+	uint64_t size;
+
+	switch (n->key) {
+	case KEY_ALL:
+		return true;
+	case KEY_FLAGS:
+		return (v->flags & n->flags_mask) == n->flags;
+	case KEY_KEYWORD:
+		return (v->keywords & n->keywords) != 0;
+	case KEY_SEQ:
+		return imap_seqset_has(&n->set, m->at + 1);
+	case KEY_UID:
+		return imap_seqset_has(&n->set, v->uid);
+	case KEY_BEFORE:
+	case KEY_ON:
+	case KEY_SINCE:
+		return arrived(m, n);
+	case KEY_LARGER:
+		return size_of(m, &size) && size > n->size;
+	case KEY_SMALLER:
+		return size_of(m, &size) && size < n->size;
+	case KEY_AND:
+		return all(m, n);
+	case KEY_OR:
+		return any(m, n);
+	case KEY_SENTBEFORE:
+	case KEY_SENTON:
+	case KEY_SENTSINCE:
+		return sent(m, n);
+	case KEY_HEADER:
+		return load(m) && search_header(m, n->field, n->text);
+	case KEY_BODY:
+		return load(m) && search_body(m, n->text);
+	case KEY_TEXT:
+		return load(m) && search_text(m, n->text);
+	}
+	return false;
+}
+
+/* Depth is bounded by the parser. */
+bool search_matches(struct search_msg *m, const struct search_node *n)
+{
+	return holds(m, n) != n->negate;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Looking for words in what a reader of the message would see: encoded words, transfer encodings and charsets are
+ * undone. */
+#include <string.h>
+
+#include "imapd/search.h"
+#include "lib/proto/header.h"
+#include "lib/proto/mime_text.h"
+
+enum { RAW_MAX = 64 * 1024 * 1024 };
+
+/* Code points of two octets that have a lower case of two octets. 0: none. */
+static unsigned fold2(unsigned c)
+{
+	if ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3ab && c != 0x3a2) ||
+	    (c >= 0x410 && c <= 0x42f))
+		return c + 32;
+	if (c >= 0x400 && c <= 0x40f)
+		return c + 80;
+	if ((c >= 0x100 && c <= 0x12f) || (c >= 0x132 && c <= 0x137) || (c >= 0x14a && c <= 0x177) ||
+	    (c >= 0x460 && c <= 0x481))
+		return c | 1;
+	if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17e))
+		return c + (c & 1);
+	return c;
+}
+
+void search_fold(char *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char b = (unsigned char)p[i];
+		unsigned c;
+
+		if (b >= 'A' && b <= 'Z')
+			p[i] = (char)(b | 0x20);
+		if (b < 0xc3 || b > 0xdf || i + 1 == len)
+			continue;
+		c = fold2((b & 0x1fu) << 6 | ((unsigned char)p[i + 1] & 0x3fu));
+		p[i] = (char)(0xc0 | c >> 6);
+		p[++i] = (char)(0x80 | (c & 0x3f));
+	}
+}
+
+/* Linear in the haystack for all but contrived needles: memmem is two-way search. */
+static bool found(struct buf *b, struct span needle)
+{
+	search_fold(b->ptr, b->len);
+	return memmem(b->ptr, b->len, needle.ptr, needle.len) != NULL;
+}
+
+static bool field_has(struct search_msg *m, struct span body, struct span needle)
+{
+	if (needle.len == 0)
+		return true;
+	buf_reset(m->text);
+	m->cut |= !mime_words_decode(m->text, body);
+	return m->text->len > 0 && found(m->text, needle);
+}
+
+bool search_header(struct search_msg *m, const char *field, struct span needle)
+{
+	struct span rest = m->m.view.raw;
+	struct header_field f;
+
+	while (header_next(&rest, &f))
+		if (span_iis(f.name, field) && field_has(m, f.body, needle))
+			return true;
+	return false;
+}
+
+/* Every field of a header, its name included. */
+static bool header_has(struct search_msg *m, struct span header, struct span needle)
+{
+	struct header_field f;
+
+	while (header_next(&header, &f)) {
+		buf_reset(m->text);
+		buf_add_span(m->text, f.name);
+		buf_adds(m->text, ": ");
+		m->cut |= !mime_words_decode(m->text, f.body);
+		if (found(m->text, needle))
+			return true;
+	}
+	return false;
+}
+
+static bool is_text(const struct mime_part *p)
+{
+	return p->kind == MIME_LEAF && (span_iis(p->type, "text") || span_iis(p->type, "message"));
+}
+
+/* Line ends do not matter to a search: CRs go. */
+static void drop_crs(struct buf *b)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < b->len; i++)
+		if (b->ptr[i] != '\r')
+			b->ptr[to++] = b->ptr[i];
+	buf_truncate(b, to);
+}
+
+static bool leaf_has(struct search_msg *m, const struct mime_part *p, struct span needle)
+{
+	struct mime_decoder d;
+	struct buf raw;
+
+	buf_init(&raw, RAW_MAX);
+	mime_decoder_init(&d, mime_cte_of(p->encoding));
+	m->cut |= !mime_decode(&d, p->body, &raw) || !mime_decode_end(&d, &raw);
+	drop_crs(&raw);
+	buf_reset(m->text);
+	m->cut |= !mime_to_utf8(m->text, mime_param(&p->params, "charset"), buf_span(&raw));
+	buf_free(&raw);
+	return m->text->len > 0 && found(m->text, needle);
+}
+
+/* The next part in the order of the message, without recursion. */
+static const struct mime_part *after(const struct mime_part *p)
+{
+	if (p->child != NULL)
+		return p->child;
+	while (p != NULL && p->next == NULL)
+		p = p->parent;
+	return p != NULL ? p->next : NULL;
+}
+
+bool search_body(struct search_msg *m, struct span needle)
+{
+	const struct mime_part *root = fetch_mime(m->s, &m->m);
+
+	if (needle.len == 0)
+		return true;
+	for (const struct mime_part *p = root; p != NULL; p = after(p))
+		if ((p != root && header_has(m, p->header, needle)) || (is_text(p) && leaf_has(m, p, needle)))
+			return true;
+	return false;
+}
+
+bool search_text(struct search_msg *m, struct span needle)
+{
+	struct span raw = m->m.view.raw;
+
+	if (needle.len == 0)
+		return true;
+	return header_has(m, span_head(raw, header_size(raw)), needle) || search_body(m, needle);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* SEARCH: the program (search-parse.c), and its run over a message (search-run.c, search-text.c). */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "imapd/fetch.h"
+
+/* In the order of what they cost: the cheap ones of an AND are asked first. */
+enum search_key {
+	KEY_ALL,
+	KEY_FLAGS,
+	KEY_KEYWORD,
+	KEY_SEQ,
+	KEY_UID,
+	KEY_BEFORE,
+	KEY_ON,
+	KEY_SINCE,
+	KEY_LARGER,
+	KEY_SMALLER,
+	KEY_AND,
+	KEY_OR,
+	KEY_SENTBEFORE,
+	KEY_SENTON,
+	KEY_SENTSINCE,
+	KEY_HEADER,
+	KEY_BODY,
+	KEY_TEXT,
+};
+
+struct search_node {
+	enum search_key key;
+	bool negate;
+	struct search_node *child, *next; /* AND, OR */
+	uint32_t flags, flags_mask;       /* KEY_FLAGS: (flags & mask) == flags */
+	uint64_t keywords;                /* KEY_KEYWORD: 0: the keyword is not known, nothing has it */
+	struct imap_seqset set;           /* KEY_SEQ, KEY_UID: resolved */
+	long day;
+	uint32_t size;
+	const char *field; /* KEY_HEADER */
+	struct span text;  /* UTF-8, folded; empty: the field has to be there */
+};
+
+/* Parse "CHARSET x keys..."; NULL: answered. */
+struct search_node *search_parse(struct session *s, struct imap_scan *a);
+/* Does the message at this position of the view match? m->view is loaded when first needed. */
+struct search_msg {
+	struct session *s;
+	uint32_t at;
+	bool loaded, viewed;
+	bool cut; /* a text was too long to be looked at as a whole */
+	struct fetch_msg m;
+	const struct store_msg *info; /* a copy, or NULL: the message is gone */
+	struct store_msg copy;
+	struct buf *text; /* decoded, folded text: kept from message to message */
+};
+bool search_matches(struct search_msg *m, const struct search_node *n);
+void search_unload(struct search_msg *m);
+
+/* search-text.c */
+/* Lower case of what has one: ASCII, Latin, Greek and Cyrillic letters, in place (no letter changes its length). */
+void search_fold(char *utf8, size_t len);
+bool search_header(struct search_msg *m, const char *field, struct span needle);
+bool search_body(struct search_msg *m, struct span needle);
+bool search_text(struct search_msg *m, struct span needle); /* header and body */

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One session: commands are read, run and answered until the client, the clock or the service ends it. */
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "imapd/box.h"
+#include "imapd/imapd.h"
+#include "lib/base/log.h"
+#include "lib/conf/conf.h"
+#include "lib/proto/imap_caps.h"
+
+void session_end(struct session *s, const char *why)
+{
+	s->over = true;
+	if (s->why_over == NULL)
+		s->why_over = why;
+}
+
+static void io_failed(struct session *s, enum io_status st)
+{
+	switch (st) {
+	case IO_TIMEOUT:
+		stream_puts(s->io, "* BYE Disconnected for inactivity.\r\n");
+		session_end(s, "Disconnected: Inactivity");
+		break;
+	case IO_STOPPING:
+		stream_puts(s->io, "* BYE Server shutting down.\r\n");
+		session_end(s, "Disconnected: Server shutting down.");
+		break;
+	case IO_EOF:
+		session_end(s, "Disconnected: Connection closed");
+		break;
+	default:
+		session_end(s, "Disconnected: Connection failed");
+		break;
+	}
+}
+
+enum io_status session_read_command(struct session *s, enum imap_read_status *st_r)
+{
+	for (;;) {
+		struct span in = stream_buffered(s->io);
+		size_t before = in.len;
+		enum io_status io;
+
+		*st_r = imap_reader_feed(&s->reader, &in);
+		stream_consume(s->io, before - in.len);
+		if (*st_r == IMAP_READ_LITERAL) {
+			if (append_wants(s))
+				return IO_OK;
+			if (imap_reader_take(&s->reader))
+				stream_puts(s->io, "+ OK\r\n");
+			continue;
+		}
+		if (*st_r != IMAP_READ_MORE)
+			return IO_OK;
+		io = stream_fill(s->io);
+		if (io != IO_OK)
+			return io;
+	}
+}
+
+static void refuse_command(struct session *s, enum imap_read_status st)
+{
+	struct span tag = imap_reader_tag(&s->reader);
+
+	s->bad++;
+	if (st == IMAP_READ_FATAL) {
+		stream_puts(s->io, "* BYE [TOOBIG] Literal size too large.\r\n");
+		session_end(s, "Disconnected: Literal too large");
+	} else if (st == IMAP_READ_TOO_BIG) {
+		stream_printf(s->io, SPAN_FMT " NO [TOOBIG] %s.\r\n", SPAN_ARG(tag), imap_read_status_str(st));
+	} else {
+		stream_printf(s->io, SPAN_FMT " BAD Error in IMAP command received by server: %s.\r\n", SPAN_ARG(tag),
+			      imap_read_status_str(st));
+	}
+}
+
+static void next_command(struct session *s)
+{
+	enum imap_read_status st;
+	enum io_status io = session_read_command(s, &st);
+
+	if (io != IO_OK)
+		io_failed(s, io);
+	else if (st == IMAP_READ_LITERAL && !append_run(s))
+		io_failed(s, stream_status(s->io) == IO_OK ? IO_EOF : stream_status(s->io));
+	else if (st == IMAP_READ_DONE)
+		command_run(s, imap_reader_text(&s->reader));
+	else if (st != IMAP_READ_LITERAL)
+		refuse_command(s, st);
+	imap_reader_reset(&s->reader);
+	arena_reset(&s->arena);
+	if (s->bad >= BAD_COMMANDS_MAX && !s->over) {
+		stream_puts(s->io, "* BYE Too many invalid IMAP commands.\r\n");
+		session_end(s, "Disconnected: Too many invalid commands");
+	}
+	if (stream_status(s->io) != IO_OK)
+		session_end(s, "Disconnected: Connection closed");
+}
+
+/* The reply to the LOGIN or AUTHENTICATE that the login program took. False: there is no mailbox to serve. */
+static bool welcome(struct session *s)
+{
+	const struct handover_session *hs = s->hs;
+	const char *why;
+	enum store_status st = boxes_open(&hs->user, &why);
+
+	if (st != STORE_OK) {
+		log_error("imap(" SPAN_FMT ")<%d><" SPAN_FMT ">: cannot open mail: %s: %s", SPAN_ARG(hs->user.name),
+			  (int)getpid(), SPAN_ARG(hs->session_id), store_status_str(st), why != NULL ? why : "");
+		if (hs->tag.len > 0)
+			stream_printf(s->io,
+				      SPAN_FMT
+				      " NO [UNAVAILABLE] Internal error occurred. Refer to server log for more "
+				      "information.\r\n",
+				      SPAN_ARG(hs->tag));
+		stream_puts(s->io, "* BYE Internal error occurred.\r\n");
+		session_end(s, "Disconnected: Cannot open mail");
+		return false;
+	}
+	if (hs->tag.len > 0)
+		stream_printf(s->io, SPAN_FMT " OK [CAPABILITY %s] Logged in\r\n", SPAN_ARG(hs->tag),
+			      IMAP_CAPABILITIES_USER);
+	return true;
+}
+
+static void log_end(struct session *s)
+{
+	const struct session_stats *t = &s->stats;
+
+	log_info("imap(" SPAN_FMT ")<%d><" SPAN_FMT ">: %s in=%" PRIu64 " out=%" PRIu64 " deleted=%" PRIu64
+		 " expunged=%" PRIu64 " trashed=0 hdr_count=%" PRIu64 " hdr_bytes=%" PRIu64 " body_count=%" PRIu64
+		 " body_bytes=%" PRIu64,
+		 SPAN_ARG(s->hs->user.name), (int)getpid(), SPAN_ARG(s->hs->session_id), s->why_over,
+		 stream_bytes_in(s->io), stream_bytes_out(s->io), t->deleted, t->expunged, t->hdr_count, t->hdr_bytes,
+		 t->body_count, t->body_bytes);
+}
+
+void session_serve(const struct handover_session *hs, int fd)
+{
+	enum { FINAL_MAX = 1024 * 1024 };
+	struct session s = { .hs = hs, .wake_fd = -1 };
+
+	s.io = stream_open(fd);
+	stream_set_timeout(s.io, conf->imap_timeout_ms);
+	imap_reader_init(&s.reader, &imap_limits_user);
+	s.reader.limits.line_max = (size_t)conf->imap_max_line_length;
+	buf_init(&s.out, OUT_MAX);
+	buf_init(&s.final, FINAL_MAX);
+	if (!stream_unread(s.io, hs->input))
+		session_end(&s, "Disconnected: Too much early input");
+	if (!s.over && welcome(&s))
+		while (!s.over)
+			next_command(&s);
+	(void)stream_flush(s.io);
+	view_close(&s);
+	log_end(&s);
+	stream_close(s.io);
+	if (s.wake_fd >= 0)
+		close(s.wake_fd);
+	imap_reader_free(&s.reader);
+	buf_free(&s.out);
+	buf_free(&s.final);
+	arena_free(&s.arena);
+	arena_free(&s.msg);
+}
