@@ -126,16 +126,18 @@ static bool welcome(struct session *s)
 	return true;
 }
 
+/* Dovecot's line under its name, as the login lines are: log readers know it. */
 static void log_end(struct session *s)
 {
 	const struct session_stats *t = &s->stats;
 
-	log_info("imap(" SPAN_FMT ")<%d><" SPAN_FMT ">: %s in=%" PRIu64 " out=%" PRIu64 " deleted=%" PRIu64
-		 " expunged=%" PRIu64 " trashed=0 hdr_count=%" PRIu64 " hdr_bytes=%" PRIu64 " body_count=%" PRIu64
-		 " body_bytes=%" PRIu64,
-		 SPAN_ARG(s->hs->user.name), (int)getpid(), SPAN_ARG(s->hs->session_id), s->why_over,
-		 stream_bytes_in(s->io), stream_bytes_out(s->io), t->deleted, t->expunged, t->hdr_count, t->hdr_bytes,
-		 t->body_count, t->body_bytes);
+	log_as("dovecot", LOG_LV_INFO,
+	       "imap(" SPAN_FMT ")<%d><" SPAN_FMT ">: %s in=%" PRIu64 " out=%" PRIu64 " deleted=%" PRIu64
+	       " expunged=%" PRIu64 " trashed=0 hdr_count=%" PRIu64 " hdr_bytes=%" PRIu64 " body_count=%" PRIu64
+	       " body_bytes=%" PRIu64,
+	       SPAN_ARG(s->hs->user.name), (int)getpid(), SPAN_ARG(s->hs->session_id), s->why_over,
+	       stream_bytes_in(s->io), stream_bytes_out(s->io), t->deleted, t->expunged, t->hdr_count, t->hdr_bytes,
+	       t->body_count, t->body_bytes);
 }
 
 void session_serve(const struct handover_session *hs, int fd)
