@@ -100,12 +100,14 @@ void box_put(struct box *b)
 
 void box_forget(struct span name)
 {
-	struct box *b;
-
 	pthread_mutex_lock(&shared.table_lock);
-	b = find(name);
-	if (b != NULL)
-		b->dead = true;
+	list_for_each (node, &shared.boxes) {
+		struct box *b = list_entry(node, struct box, on_table);
+		struct span rest = span_skip(span_cstr(b->name), name.len);
+
+		b->dead |=
+		    span_eq(span_head(span_cstr(b->name), name.len), name) && (rest.len == 0 || rest.ptr[0] == '/');
+	}
 	pthread_mutex_unlock(&shared.table_lock);
 }
 

@@ -44,5 +44,5 @@ void box_close(struct box *b, bool read_only);
 void box_changed(struct box *b, const struct session *self);
 /* Under box_lock: bring mb up to date with the files. */
 enum store_status box_sync(struct box *b, struct mailbox *mb, const struct session *self);
-/* The folder has another name now, or none. */
+/* The folder, and those below it, have another name now, or none. */
 void box_forget(struct span name);

@@ -57,18 +57,46 @@ static uint64_t value(const struct store_counts *c, unsigned item)
 	}
 }
 
+/* Of a folder that some session has open: what is known here is newer than the files (flags are written lazily). */
+static enum store_status count_open(struct session *s, struct box *b, struct mailbox *mb, bool size,
+				    struct store_counts *c)
+{
+	enum store_status st = box_sync(b, mb, s);
+
+	*c = (struct store_counts){ .messages = mailbox_count(mb),
+				    .uidnext = mailbox_uidnext(mb),
+				    .uidvalidity = mailbox_uidvalidity(mb) };
+	for (uint32_t seq = 1; st == STORE_OK && seq <= c->messages; seq++) {
+		const struct store_msg *m = mailbox_msg(mb, seq);
+		uint64_t n = 0;
+
+		c->unseen += (m->flags & STORE_SEEN) == 0;
+		c->recent += (m->flags & STORE_RECENT) != 0 && m->uid > b->recent_claimed;
+		if (size)
+			st = mailbox_size(mb, seq, &n);
+		c->size += n;
+	}
+	for (uint32_t i = 0; b == s->box && i < s->view.n; i++)
+		c->recent += (s->view.msg[i].flags & (STORE_RECENT | VIEW_GONE)) == STORE_RECENT;
+	return st;
+}
+
 enum store_status status_send(struct session *s, struct span name, unsigned wanted)
 {
 	struct box *b = box_get(name);
 	struct store_counts c;
 	const char *gap = "";
+	struct mailbox *mb;
 	enum store_status st;
 
 	box_lock(b);
-	if (b->mb[0] != NULL && !s->read_only)
-		(void)mailbox_flush(b->mb[0]);
-	st = store_status_of(store_lock(), name, &c);
-	store_unlock();
+	mb = b->mb[0] != NULL ? b->mb[0] : b->mb[1];
+	if (mb != NULL) {
+		st = count_open(s, b, mb, (wanted & STATUS_SIZE) != 0, &c);
+	} else {
+		st = store_status_of(store_lock(), name, &c);
+		store_unlock();
+	}
 	box_unlock(b);
 	box_put(b);
 	if (st != STORE_OK)
