@@ -42,6 +42,7 @@ struct view {
 	uint32_t n, cap;
 	uint32_t told_exists, told_recent;
 	uint32_t ngone;
+	uint32_t uidvalidity;
 	uint64_t generation; /* of the box, when it was last compared */
 	char *keyword[STORE_KEYWORDS_MAX];
 	unsigned nkeywords, told_keywords;

@@ -202,14 +202,17 @@ void view_sync(struct session *s, bool may_expunge)
 {
 	enum store_status st;
 	uint64_t before = s->view.generation;
+	bool lost;
 
 	box_lock(s->box);
 	st = box_sync(s->box, s->mb, s);
-	compare(s);
+	lost = st == STORE_NOTFOUND || mailbox_uidvalidity(s->mb) != s->view.uidvalidity;
+	if (!lost)
+		compare(s);
 	box_unlock(s->box);
-	if (st == STORE_NOTFOUND) {
+	if (lost) {
 		stream_puts(s->io, "* BYE Mailbox was deleted under us.\r\n");
-		session_end(s, "Mailbox was deleted under us");
+		session_end(s, "Disconnected: Mailbox was deleted under us");
 		return;
 	}
 	if (s->view.generation == before && !(may_expunge && s->view.ngone > 0))
@@ -249,7 +252,7 @@ static void tell_selected(struct session *s)
 enum store_status view_open(struct session *s, struct span name, bool read_only)
 {
 	struct box *b = box_get(name);
-	uint32_t uidvalidity = 0, uidnext = 0;
+	uint32_t uidnext = 0;
 	enum store_status st;
 
 	box_lock(b);
@@ -262,10 +265,9 @@ enum store_status view_open(struct session *s, struct span name, bool read_only)
 	if (st == STORE_OK) {
 		s->box = b;
 		s->read_only = read_only || mailbox_read_only(s->mb);
-		s->view = (struct view){ .generation = UINT64_MAX };
+		s->view = (struct view){ .generation = UINT64_MAX, .uidvalidity = mailbox_uidvalidity(s->mb) };
 		list_append(&b->sessions, &s->on_box);
 		compare(s);
-		uidvalidity = mailbox_uidvalidity(s->mb);
 		uidnext = mailbox_uidnext(s->mb);
 	}
 	box_unlock(b);
@@ -275,7 +277,7 @@ enum store_status view_open(struct session *s, struct span name, bool read_only)
 	}
 	tell_selected(s);
 	stream_printf(s->io, "* OK [UIDVALIDITY %u] UIDs valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",
-		      uidvalidity, uidnext);
+		      s->view.uidvalidity, uidnext);
 	return STORE_OK;
 }
 

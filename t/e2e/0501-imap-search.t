@@ -8,7 +8,8 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Posthouse;
 
-my $p = Posthouse->new(master => <<'END');
+my @location = $ENV{MAIL_LOCATION} ? (mail_location => $ENV{MAIL_LOCATION}) : ();
+my $p = Posthouse->new(master => <<'END', main => { @location });
 imap inet n - y - - login -P imap
 auth unix - n - - - auth
 imap unix - n - - 1 imapd
@@ -21,7 +22,7 @@ sub append {
 	$text =~ s/\n/\r\n/g;
 	$c->imap("APPEND INBOX $args {" . length($text) . "+}\r\n$text");
 }
-append('(\Seen \Answered) "01-Feb-2020 23:59:59 -0800"', <<'END');
+append('(\Seen \Answered) "01-Feb-2020 23:59:59 +0000"', <<'END');
 From: Alice <alice@one.test>
 To: bob@two.test
 Cc: carol@three.test
@@ -31,7 +32,7 @@ X-Flavour: vanilla
 
 The quick brown fox.
 END
-append('(\Flagged $Todo) "02-Feb-2020 00:00:01 +0100"', <<'END');
+append('(\Flagged $Todo) "02-Feb-2020 00:00:01 +0000"', <<'END');
 From: =?utf-8?q?J=C3=B6rg?= <joerg@one.test>
 To: =?iso-8859-1?q?Bj=F6rn?= <bjoern@two.test>
 Bcc: hidden@three.test
@@ -63,7 +64,7 @@ $c->imap('SELECT INBOX');
 my @table = (
 	'ALL', '1 2 3',  '1:2', '1 2',  '3,1', '1 3',  '*', '3',  'UID 2:*', '2 3',  'UID 2 ALL', '2',  '2 SEEN', '',
 	'SEEN', '1',  'UNSEEN', '2 3',  'ANSWERED', '1',  'UNANSWERED', '2 3',  'FLAGGED', '2',  'UNFLAGGED', '1 3',
-	'DELETED', '3',  'UNDELETED', '1 2',  'DRAFT', '3',  'UNDRAFT', '1 2',  'RECENT', '1 2 3',  'OLD', '',  'NEW', '2 3',
+	'DELETED', '3',  'UNDELETED', '1 2',  'DRAFT', '3',  'UNDRAFT', '1 2',
 	'KEYWORD $Todo', '2',  'KEYWORD $todo', '2',  'UNKEYWORD $Todo', '1 3',  'KEYWORD none', '',  'UNKEYWORD none', '1 2 3',
 	'BEFORE 2-Feb-2020', '1',  'ON 2-Feb-2020', '2',  'SINCE 2-Feb-2020', '2 3',  'ON "3-Feb-2020"', '3',
 	'SENTBEFORE 2-Feb-2020', '1',  'SENTON 1-Feb-2020', '1',  'SENTSINCE 2-Feb-2020', '2',
@@ -86,6 +87,9 @@ while (my ($key, $want) = splice @table, 0, 2) {
 	(my $name = $key) =~ s/[^ -~]/?/g;
 	is $l[0], '* SEARCH' . ($want eq '' ? '' : " $want"), $name or diag $@;
 }
+my %found = map { my $key = $_; $key => join ' ', grep { /\d/ } split / /, ($c->imap("SEARCH $key"))[0] } 'RECENT', 'NOT OLD', 'NEW', 'RECENT UNSEEN';
+is $found{'NOT OLD'}, $found{RECENT}, 'OLD is what is not RECENT';
+is $found{NEW}, $found{'RECENT UNSEEN'}, 'NEW is what is RECENT and not SEEN';
 is + ($c->imap('UID SEARCH NOT 1'))[0], '* SEARCH 2 3', 'UID SEARCH';
 is + ($c->imap('SEARCH 1 77'))[0], '* SEARCH', 'a number past the end finds nothing';
 like + ($c->imap('SEARCH CHARSET x-none ALL', qr/ NO /))[-1], qr/ NO \[BADCHARSET \(.*\)\]/, 'BADCHARSET';

@@ -9,7 +9,8 @@ use lib "$FindBin::Bin/../lib";
 use Time::HiRes qw(time);
 use Posthouse;
 
-my $p = Posthouse->new(master => <<'END', main => { imap_idle_notify_interval => '1s' });
+my @location = $ENV{MAIL_LOCATION} ? (mail_location => $ENV{MAIL_LOCATION}) : ();
+my $p = Posthouse->new(master => <<'END', main => { imap_idle_notify_interval => '1s', @location });
 imap inet n - y - - login -P imap
 auth unix - n - - - auth
 imap unix - n - - 1 imapd
@@ -18,6 +19,8 @@ $p->start;
 
 sub untagged { my @l = @_; pop @l; return \@l }
 sub append { my ($c, $n) = @_; $c->imap("APPEND INBOX {14+}\r\nSubject: x\r\n\r\n") for 1 .. $n // 1 }
+# The next line that is not about \Recent: who has that depends on who looks first.
+sub told { my ($c, $re) = @_; my $l; do { $l = $c->line // die 'end of file' } while $l =~ /^\* \d+ RECENT$/; die "got <$l>, expected $re\n" if $l !~ $re }
 my ($one, $two, $three) = map { $p->imap('alice') } 1 .. 3;
 
 append($one, 5);
@@ -43,15 +46,15 @@ $three->send('i IDLE');
 $three->expect(qr/^\+ idling$/);
 my $from = time;
 $one->imap('STORE 1 +FLAGS (\Flagged)');
-$three->expect(qr/^\* 1 FETCH \(FLAGS \(\\Flagged\)\)$/);
+told($three, qr/^\* 1 FETCH \(FLAGS \(\\Flagged\)\)$/);
 append($one);
-$three->expect(qr/^\* 5 EXISTS$/);
+told($three, qr/^\* 5 EXISTS$/);
 $one->imap('STORE 1 +FLAGS (\Deleted)');
-$three->expect(qr/^\* 1 FETCH/);
+told($three, qr/^\* 1 FETCH/);
 $one->imap('EXPUNGE');
-$three->expect(qr/^\* 1 EXPUNGE$/);
+told($three, qr/^\* 1 EXPUNGE$/);
 cmp_ok time - $from, '<', 0.9, '3: IDLE is told at once';
-$three->expect(qr/^\* OK Still here$/);
+told($three, qr/^\* OK Still here$/);
 pass '3: Still here';
 $three->send('DONE');
 1 while (my $l = $three->line) !~ /^i OK Idle completed\.$/;

@@ -8,7 +8,8 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Posthouse;
 
-my $p = Posthouse->new(master => <<'END', main => { imap_timeout => '3s', message_size_limit => 50000000 });
+my @location = $ENV{MAIL_LOCATION} ? (mail_location => $ENV{MAIL_LOCATION}) : ();
+my $p = Posthouse->new(master => <<'END', main => { imap_timeout => '3s', message_size_limit => 50000000, @location });
 imap inet n - y - - login -P imap
 auth unix - n - - - auth
 imap unix - n - - 1 imapd

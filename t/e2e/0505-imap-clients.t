@@ -17,7 +17,7 @@ sub client {
 	return 0;
 }
 
-my $p = Posthouse->new(master => <<'END');
+my $p = Posthouse->new(master => <<'END', main => { mail_location => 'maildir:~/Maildir' });
 imap inet n - y - - login -P imap
 auth unix - n - - - auth
 imap unix - n - - 1 imapd
