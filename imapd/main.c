@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "imapd/imapd.h"
+#include "lib/conf/conf.h"
 #include "lib/service/service.h"
 
 static void run(const int *listeners, int nlisteners)
@@ -10,6 +11,7 @@ static void run(const int *listeners, int nlisteners)
 		.one_process_per_user = true,
 	};
 
+	store_set_locking(conf->mailbox_delivery_lock, conf->mbox_lock_timeout_ms, conf->stale_lock_time_ms);
 	userproc_run(listeners, nlisteners, &up);
 }
 

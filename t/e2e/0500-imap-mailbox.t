@@ -112,7 +112,7 @@ is_deeply untagged($c->imap('FETCH 2 (BODY.PEEK[2.HEADER] BODY.PEEK[2.TEXT] BODY
 	["* 2 FETCH (BODY[2.HEADER] {39}\nFrom: inner\@x.test\r\nSubject: inside\r\n\r\n BODY[2.TEXT] {11}\nInner text. BODY[2.1] {11}\nInner text."
 	. " BODY[1.MIME] {78}\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n BODY[7] NIL)"], 'parts';
 is_deeply untagged($c->imap('FETCH 2 FLAGS')), ['* 2 FETCH (FLAGS ())'], 'PEEK does not set \Seen';
-is_deeply untagged($c->imap('FETCH 2 BODY[1]')), ["* 2 FETCH (BODY[1] {12}\nSMO8bGxlCg== FLAGS (\\Seen \))"], 'BODY[] does';
+is_deeply untagged($c->imap('FETCH 2 BODY[1]')), ["* 2 FETCH (BODY[1] {12}\nSMO8bGxlCg== FLAGS (\\Seen))"], 'BODY[] does';
 is_deeply untagged($c->imap('UID FETCH 2:* (FLAGS)')), ['* 2 FETCH (UID 2 FLAGS (\Seen))'], 'UID FETCH';
 is_deeply untagged($c->imap('UID FETCH 99 FLAGS')), [], 'UID FETCH of none';
 is_deeply untagged($c->imap('UID FETCH 99:* UID')), ['* 2 FETCH (UID 2)'], '99:* is the last one';
