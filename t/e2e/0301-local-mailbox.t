@@ -53,8 +53,8 @@ is scalar(() = $box =~ /^>>From you$/mg), 40, 'and can be told from one that was
 my $big = "Subject: big\n\n" . ("x" x 70 . "\n") x 360;
 like result('bob', text => $big), qr/status=sent/, 'a letter of 26 kB fits';
 like result('bob', text => $big), qr/dsn=4\.2\.2, status=deferred/, 'the next one waits: the mailbox is full';
-my ($s, $listed) = $p->tool('postqueue', '-p');
-like $listed, qr/^\s*\(.*mailbox.*\)\n\s+bob\@$host\n/m, 'mailq says why';
+$p->wait_until('mailq to say why', sub { ($p->tool('postqueue', '-p'))[1] =~ /^\s*\(.*mailbox.*\)\n\s+bob\@$host\n/m });
+pass 'mailq says why';
 
 # --- what may not be a mailbox (S17) ---
 Posthouse::write_file("$dir/victim", "precious\n");
