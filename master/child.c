@@ -145,6 +145,7 @@ static void read_note(struct child *c, char note)
 		break;
 	case LINK_LEAVING:
 		c->draining = true;
+		service_replace(c->service);
 		break;
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The pool of listening sockets, found by their address and not by their service: a service may be renamed and keep its socket.
- * A reload opens what is new before it gives up anything, so a port that is taken leaves everything as it was.
+ * The pool of listening sockets, found by their address and not by their service: a service may be renamed and keep its
+ * socket. A reload opens what is new before it gives up anything, so a port that is taken leaves everything as it was.
  */
 #include "master/master.h"
 
@@ -52,7 +52,8 @@ static void inherit(int fd)
 
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 || (ss.ss_family != AF_INET && ss.ss_family != AF_INET6)) {
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
+	    (ss.ss_family != AF_INET && ss.ss_family != AF_INET6)) {
 		log_warn("descriptor %d from the service manager is not a TCP socket: closed", fd);
 		close(fd);
 		return;
@@ -95,15 +96,16 @@ static int open_stream(const char *path, mode_t mode)
 	return -1;
 }
 
-/* private/: mail_owner's group, or root alone; login/: the group of login; public/: everybody, the program looks who it is. */
+/* private/: mail_owner's group, or root alone; login/: the group of login; public/: everybody, the program looks who it
+ * is. */
 static int open_unix(const struct endpoint *e, const struct mastercf_service *s)
 {
 	bool public = strncmp(e->path, "public/", 7) == 0;
 	mode_t mode = public ? 0666 : endpoint_program(s->program)->root_peers ? 0600 : 0660;
 	uid_t uid;
 	gid_t gid;
-	bool known = strncmp(e->path, "login/", 6) == 0 ? layout_login_ids(conf, &uid, &gid) :
-							 layout_mail_ids(conf, &uid, &gid);
+	bool known =
+	    strncmp(e->path, "login/", 6) == 0 ? layout_login_ids(conf, &uid, &gid) : layout_mail_ids(conf, &uid, &gid);
 	int fd = e->type == MASTERCF_UNIX ? frame_listen(e->path, mode, BACKLOG) : open_stream(e->path, mode);
 
 	if (fd >= 0 && !public && !conf_unprivileged(conf) && (!known || chown(e->path, 0, gid) < 0))
@@ -111,7 +113,8 @@ static int open_unix(const struct endpoint *e, const struct mastercf_service *s)
 	return fd;
 }
 
-/* A socket that the new configuration does not want may sit on the port of one that it does want (0.0.0.0:25, 192.0.2.1:25). */
+/* A socket that the new configuration does not want may sit on the port of one that it does want (0.0.0.0:25,
+ * 192.0.2.1:25). */
 static bool suspend_rivals(const struct endpoint *e)
 {
 	bool any = false;

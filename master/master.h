@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The supervisor. Everything it knows hangs off one struct: services of master.cf, their listening sockets, their children.
+ * The supervisor. Everything it knows hangs off one struct: services of master.cf, their listening sockets, their
+ *children.
  *
  *	service.c   when is a child started, what when it dies
  *	child.c     starting one, notes from it, orders to it
@@ -27,8 +28,8 @@
 struct service_state;
 
 struct listener {
-	struct list_node node;         /* master.listeners */
-	struct loop_source source;     /* watched while the service has no room and may grow */
+	struct list_node node;     /* master.listeners */
+	struct loop_source source; /* watched while the service has no room and may grow */
 	struct endpoint at;
 	struct service_state *service; /* NULL: inherited from systemd and not asked for yet */
 	bool wanted;                   /* while reloading: in the new configuration */
@@ -37,19 +38,19 @@ struct listener {
 };
 
 struct child {
-	struct list_node node;     /* service_state.children */
-	struct loop_source link;   /* SERVICE_FD_MASTER of the child */
+	struct list_node node;   /* service_state.children */
+	struct loop_source link; /* SERVICE_FD_MASTER of the child */
 	struct service_state *service;
 	struct board *board;
 	pid_t pid;
 	unsigned generation;
 	int64_t started_ms;
 	bool ready, full;
-	bool draining;             /* of an old generation, or leaving by itself: takes no new sessions */
+	bool draining; /* of an old generation, or leaving by itself: takes no new sessions */
 };
 
 struct service_state {
-	struct list_node node;     /* master.services */
+	struct list_node node;                /* master.services */
 	const struct mastercf_service *entry; /* in the arena of the current configuration */
 	char *name;
 	enum mastercf_type type;
@@ -57,25 +58,25 @@ struct service_state {
 	size_t nlisteners;
 	struct list children;
 	unsigned generation;
-	bool retired;              /* no longer in master.cf: goes with its last child */
-	bool used;                 /* a child was started once; for wakeup "60?" */
+	bool retired; /* no longer in master.cf: goes with its last child */
+	bool used;    /* a child was started once; for wakeup "60?" */
 	struct backoff backoff;
 	struct loop_timer throttle, wakeup;
 	bool throttled;
 	uint32_t restarts;
-	uint64_t total_gone;       /* sessions of children that are gone */
+	uint64_t total_gone; /* sessions of children that are gone */
 };
 
 enum master_phase { MASTER_RUNNING, MASTER_STOPPING, MASTER_KILLING };
 
 struct master {
 	struct loop *loop;
-	const char *config_dir;    /* absolute */
-	struct arena arena;        /* of the configuration in use */
+	const char *config_dir; /* absolute */
+	struct arena arena;     /* of the configuration in use */
 	struct list services, listeners;
 	unsigned generation;
 	enum master_phase phase;
-	int log_fd;                /* -1: syslog */
+	int log_fd; /* -1: syslog */
 	int lock_fd;
 	bool foreground;
 };
@@ -84,6 +85,7 @@ extern struct master master;
 /* service.c */
 struct service_state *service_find(const char *name, enum mastercf_type type);
 void service_settle(struct service_state *s); /* watch its listeners or not, as its children allow */
+void service_replace(struct service_state *s); /* one is leaving that was busy: do not wait for somebody to wait */
 void service_listener_ready(struct loop_source *src, uint32_t events);
 void service_child_ended(struct child *c, int status);
 void service_set_wakeup(struct service_state *s, bool now);
@@ -101,11 +103,12 @@ void children_reap(void);
 
 /* listen.c: all false/NULL results come with an "error: " line in messages */
 void listen_inherit(void); /* sockets from systemd */
-bool listen_claim(const struct endpoint *e, const struct mastercf_service *s, struct buf *messages); /* if it is there */
-bool listen_open(const struct endpoint *e, const struct mastercf_service *s, struct buf *messages);  /* if it is not */
+bool listen_claim(const struct endpoint *e, const struct mastercf_service *s,
+		  struct buf *messages);                                                            /* if it is there */
+bool listen_open(const struct endpoint *e, const struct mastercf_service *s, struct buf *messages); /* if it is not */
 struct listener *listen_lookup(const struct endpoint *e);
 void listen_begin(void);
-void listen_commit(void);  /* close what is no longer wanted */
+void listen_commit(void); /* close what is no longer wanted */
 void listen_rollback(void);
 void listen_close_all(void);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading the configuration and changing over to it. Everything that can fail is done before anything is changed: files read,
- * addresses found, sockets opened. Then services take their new entries, get a new generation, and the old children drain.
+ * Reading the configuration and changing over to it. Everything that can fail is done before anything is changed: files
+ * read, addresses found, sockets opened. Then services take their new entries, get a new generation, and the old
+ * children drain.
  */
 #include "master/master.h"
 
@@ -71,7 +72,8 @@ static bool program_is_there(const struct mastercf_service *s, struct buf *messa
 	snprintf(path, sizeof path, "%s/%s", conf->daemon_directory, s->program);
 	if (access(path, X_OK) == 0)
 		return true;
-	buf_addf(messages, "warning: master.cf:%d: service %s is not run: %s: %s\n", s->line, s->name, path, strerror(errno));
+	buf_addf(messages, "warning: master.cf:%d: service %s is not run: %s: %s\n", s->line, s->name, path,
+		 strerror(errno));
 	return false;
 }
 
@@ -232,7 +234,8 @@ static bool same_places(const struct conf *a, const struct conf *b, struct buf *
 	if (strcmp(a->queue_directory, b->queue_directory) == 0 && strcmp(a->data_directory, b->data_directory) == 0 &&
 	    conf_unprivileged(a) == conf_unprivileged(b))
 		return true;
-	buf_adds(messages, "error: queue_directory, data_directory and unprivileged_mode change only by stop and start\n");
+	buf_adds(messages,
+		 "error: queue_directory, data_directory and unprivileged_mode change only by stop and start\n");
 	return false;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * When is a child started. A service's listeners are watched only while none of its children has room for a session and one more
- * child is allowed; so a service at rest costs master nothing, and a child is started when somebody really waits.
+ * When is a child started. A service's listeners are watched only while none of its children has room for a session and
+ * one more child is allowed; so a service at rest costs master nothing, and a child is started when somebody really
+ * waits.
  */
 #include "master/master.h"
 
@@ -16,7 +17,7 @@
 
 enum { SHORT_LIFE_MS = 1000 };
 
-#define TIMER_OWNER(t, member) ((struct service_state *)(void *)((char *)(t) - offsetof(struct service_state, member)))
+#define TIMER_OWNER(t, member) ((struct service_state *)(void *)((char *)(t)-offsetof(struct service_state, member)))
 
 struct service_state *service_find(const char *name, enum mastercf_type type)
 {
@@ -55,9 +56,14 @@ static bool may_grow(const struct service_state *s)
 	return s->entry->maxproc == 0 || service_count(s, false) < (unsigned)s->entry->maxproc;
 }
 
+static bool wants_child(const struct service_state *s)
+{
+	return master.phase == MASTER_RUNNING && !s->retired && !s->throttled && !has_room(s) && may_grow(s);
+}
+
 void service_settle(struct service_state *s)
 {
-	bool watch = master.phase == MASTER_RUNNING && !s->retired && !s->throttled && !has_room(s) && may_grow(s);
+	bool watch = wants_child(s);
 
 	for (size_t i = 0; i < s->nlisteners; i++) {
 		struct listener *l = s->listeners[i];
@@ -104,6 +110,12 @@ void service_listener_ready(struct loop_source *src, uint32_t events)
 		start_child(l->service);
 }
 
+void service_replace(struct service_state *s)
+{
+	if (wants_child(s))
+		start_child(s);
+}
+
 /* --- wakeup ------------------------------------------------------------------------------------------------------- */
 
 static void wake_up(struct loop_timer *t)
@@ -129,10 +141,12 @@ void service_set_wakeup(struct service_state *s, bool now)
 	s->wakeup.fire = wake_up;
 	loop_timer_del(master.loop, &s->wakeup);
 	if (s->entry->wakeup_s > 0 && !s->retired && master.phase == MASTER_RUNNING)
-		loop_timer_set(master.loop, &s->wakeup, clock_mono_ms() + (now ? 0 : s->entry->wakeup_s * INT64_C(1000)));
+		loop_timer_set(master.loop, &s->wakeup,
+			       clock_mono_ms() + (now ? 0 : s->entry->wakeup_s * INT64_C(1000)));
 }
 
-/* --- the end of a child --------------------------------------------------------------------------------------------- */
+/* --- the end of a child ---------------------------------------------------------------------------------------------
+ */
 
 static bool log_end(const struct child *c, int status)
 {
@@ -166,7 +180,8 @@ void service_child_ended(struct child *c, int status)
 	}
 	if (master.phase != MASTER_RUNNING)
 		return;
-	/* One that worked for a while is replaced when it is needed; one that never got anywhere must not be tried in a loop. */
+	/* One that worked for a while is replaced when it is needed; one that never got anywhere must not be tried in a
+	 * loop. */
 	if (!s->throttled && (!was_ready || (!good && lived < SHORT_LIFE_MS))) { /* several at once are one trouble */
 		throttle(s);
 		if (s->backoff.pause_ms >= 1000)

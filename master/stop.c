@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The end. Order to stop; stop_timeout later SIGTERM; a little later SIGKILL, to whole process groups. Master is the reaper of
- * everything below it, so what a child left behind becomes ours and is ended too: nothing survives master.
+ * The end. Order to stop; stop_timeout later SIGTERM; a little later SIGKILL, to whole process groups. Master is the
+ *reaper of everything below it, so what a child left behind becomes ours and is ended too: nothing survives master.
  *
  *	RUNNING --stop--> STOPPING --stop_timeout--> KILLING --2 s--> SIGKILL
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The accept loop of a worker. The main thread waits on its listeners, on master and on its own wake-up eventfd; sessions run
- * in threads of a pool (THREADS) or right here (SINGLE). Listening sockets are shared with the other workers of the
+ * The accept loop of a worker. The main thread waits on its listeners, on master and on its own wake-up eventfd; sessions
+ * run in threads of a pool (THREADS) or right here (SINGLE). Listening sockets are shared with the other workers of the
  * service: EPOLLEXCLUSIVE wakes one of them per connection, and a worker without room takes its listeners out of its set.
  *
  *	state      listens  leaves
@@ -35,10 +35,10 @@ enum { EV_ORDERS = WORKER_LISTENERS_MAX, EV_WAKE };
 static struct {
 	int epoll_fd;
 	bool listening, full;
-	atomic_bool leaving;     /* session threads look at it */
-	int64_t max_idle_ms;   /* this worker's own, so that not all leave at once */
-	int64_t stop_at_ms;    /* CLOCK_NEVER until stopping */
-	int64_t accept_at_ms;  /* after running out of descriptors: not before */
+	atomic_bool leaving;  /* session threads look at it */
+	int64_t max_idle_ms;  /* this worker's own, so that not all leave at once */
+	int64_t stop_at_ms;   /* CLOCK_NEVER until stopping */
+	int64_t accept_at_ms; /* after running out of descriptors: not before */
 } loop = { .epoll_fd = -1, .stop_at_ms = CLOCK_NEVER };
 
 /* --- accepting ---------------------------------------------------------------------------------------------------- */
@@ -269,7 +269,7 @@ static int wait_ms(void)
 	if (loop.accept_at_ms > now && loop.accept_at_ms < until)
 		until = loop.accept_at_ms;
 	if (!loop.leaving) {
-		/* A session that ends does not wake this thread; looking once per max_idle finds the idle time exactly. */
+		/* A session that ends does not wake this thread; one look per max_idle finds the idle time exactly. */
 		int64_t idle_at = (busy() ? now : atomic_load(&worker.board->last_ms)) + loop.max_idle_ms;
 
 		if (idle_at < until)

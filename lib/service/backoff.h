@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The pause before a service that keeps dying is started again: 100 ms, 1 s, then doubling up to a maximum. A service that
- * then lives for twice the last pause and ten seconds more begins anew.
+ * The pause before a service that keeps dying is started again: 100 ms, 1 s, then doubling up to a maximum. A service
+ * that then lives for twice the last pause and ten seconds more begins anew.
  */
 #pragma once
 #include <stdint.h>

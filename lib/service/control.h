@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What posthouse(1) asks of a running master: one request frame on queue_directory/private/master, answered by any number of
- * SERVICE frames and one DONE frame.
+ * What posthouse(1) asks of a running master: one request frame on queue_directory/private/master, answered by any
+ * number of SERVICE frames and one DONE frame.
  */
 #pragma once
 #include <stdbool.h>
@@ -26,13 +26,13 @@ enum control_type { CONTROL_SERVICE = 1, CONTROL_DONE };
 struct control_service {
 	struct span name, type, program, listens; /* listens: addresses, separated by spaces */
 	uint32_t workers, draining, busy;
-	uint32_t limit;     /* sessions that may run at once: maxproc x sessions; 0: no limit or not counted */
-	uint32_t maxproc;   /* 0: no limit */
-	uint64_t total;     /* sessions since master started */
-	uint32_t restarts;  /* workers that died badly */
+	uint32_t limit;    /* sessions that may run at once: maxproc x sessions; 0: no limit or not counted */
+	uint32_t maxproc;  /* 0: no limit */
+	uint64_t total;    /* sessions since master started */
+	uint32_t restarts; /* workers that died badly */
 	uint64_t rss_bytes;
 	uint32_t generation;
-	uint32_t pause_ms;  /* not started again before this much time has passed; 0: not throttled */
+	uint32_t pause_ms; /* not started again before this much time has passed; 0: not throttled */
 };
 
 bool control_put_request(struct buf *b, enum control_verb verb, struct span argument);

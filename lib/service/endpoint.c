@@ -50,9 +50,9 @@ uint16_t endpoint_port(struct span name)
 		const char *name;
 		uint16_t port;
 	} known[] = {
-		{ "smtp", 25 },  { "submission", 587 }, { "submissions", 465 }, { "smtps", 465 },   { "pop3", 110 },
-		{ "pop-3", 110 }, { "pop3s", 995 },     { "imap", 143 },        { "imap2", 143 },   { "imaps", 993 },
-		{ "lmtp", 24 },  { "sieve", 4190 },     { "qmtp", 209 },
+		{ "smtp", 25 },   { "submission", 587 }, { "submissions", 465 }, { "smtps", 465 }, { "pop3", 110 },
+		{ "pop-3", 110 }, { "pop3s", 995 },      { "imap", 143 },        { "imap2", 143 }, { "imaps", 993 },
+		{ "lmtp", 24 },   { "sieve", 4190 },     { "qmtp", 209 },
 	};
 	struct arena a = ARENA_INIT;
 	struct servent *entry;
@@ -80,8 +80,8 @@ struct build {
 
 static void fail(struct build *b, const char *what, struct span value)
 {
-	buf_addf(b->messages, "error: master.cf:%d: service %s: %s: " SPAN_FMT "\n", b->service->line, b->service->name, what,
-		 SPAN_ARG(value));
+	buf_addf(b->messages, "error: master.cf:%d: service %s: %s: " SPAN_FMT "\n", b->service->line, b->service->name,
+		 what, SPAN_ARG(value));
 	b->ok = false;
 }
 

@@ -34,7 +34,8 @@ const struct endpoint_program *endpoint_program(const char *program); /* never N
 /* Does `protocols' allow the service? The protocol is its program's, or the value of its -P argument. */
 bool endpoint_wanted(const struct conf *c, const struct mastercf_service *s);
 /*
- * All endpoints of s. False: messages has an "error: " line. Names of hosts in inet_interfaces are looked up (may block).
+ * All endpoints of s. False: messages has an "error: " line. Names of hosts in inet_interfaces are looked up (may
+ * block).
  */
 bool endpoints_of(const struct conf *c, const struct mastercf_service *s, struct arena *a, struct endpoints *out,
 		  struct buf *messages) __attribute__((warn_unused_result));

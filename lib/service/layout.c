@@ -16,9 +16,11 @@ static const struct place {
 	mode_t mode;
 	enum owner owner;
 } places[] = {
-	{ "", 0755, BY_ROOT },      { "private", 0750, BY_ROOT_FOR_MAIL }, { "public", 0755, BY_ROOT },
-	{ "login", 0755, BY_ROOT }, { "pid", 0755, BY_ROOT },              { "run", 0700, BY_ROOT },
-	{ "mail", 0700, BY_MAIL },  { "corrupt", 0700, BY_MAIL },          { NULL, 0700, BY_MAIL },
+	{ "", 0755, BY_ROOT },       { "private", 0750, BY_ROOT_FOR_MAIL },
+	{ "public", 0755, BY_ROOT }, { "login", 0755, BY_ROOT },
+	{ "pid", 0755, BY_ROOT },    { "run", 0700, BY_ROOT },
+	{ "mail", 0700, BY_MAIL },   { "corrupt", 0700, BY_MAIL },
+	{ NULL, 0700, BY_MAIL },
 };
 
 struct walk {
@@ -102,7 +104,8 @@ static void compare(struct walk *w, const char *path, const struct stat *st, uid
 			set_owner(w, path, uid, gid, mode);
 			return;
 		}
-		snprintf(text, sizeof text, "owner %u:%u mode %04o, should be %u:%u %04o; `posthouse set-permissions' mends it",
+		snprintf(text, sizeof text,
+			 "owner %u:%u mode %04o, should be %u:%u %04o; `posthouse set-permissions' mends it",
 			 st->st_uid, st->st_gid, st->st_mode & 07777, uid, gid, mode);
 		problem(w, path, text);
 	}

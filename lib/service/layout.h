@@ -27,7 +27,8 @@ bool layout_mail_ids(const struct conf *c, uid_t *uid_r, gid_t *gid_r);
 bool layout_login_ids(const struct conf *c, uid_t *uid_r, gid_t *gid_r);
 
 /*
- * Look over all of them. CHECK reports what is wrong (what is missing the next start makes), CREATE makes what is missing (parents too) and
- * reports what is wrong, REPAIR makes and mends. One "error: " or "warning: " line each. False: there was an error.
+ * Look over all of them. CHECK reports what is wrong (what is missing the next start makes), CREATE makes what is
+ * missing (parents too) and reports what is wrong, REPAIR makes and mends. One "error: " or "warning: " line each.
+ * False: there was an error.
  */
 bool layout_walk(const struct conf *c, enum layout_mode mode, struct buf *messages);

@@ -31,8 +31,8 @@ int board_create(struct board **page_r)
 	if (fd < 0)
 		return -1;
 	/* Without the seal a worker could cut the file off and master would die of SIGBUS at its next look. */
-	if (ftruncate(fd, PAGE_BYTES) == 0 &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 && (*page_r = board_attach(fd)) != NULL)
+	if (ftruncate(fd, PAGE_BYTES) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 &&
+	    (*page_r = board_attach(fd)) != NULL)
 		return fd;
 	saved = errno;
 	close(fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What ties a worker to master: a SOCK_SEQPACKET pair (SERVICE_FD_MASTER in the worker) and one page of shared memory, the
- * worker's line on the score board (SERVICE_FD_BOARD).
+ * What ties a worker to master: a SOCK_SEQPACKET pair (SERVICE_FD_MASTER in the worker) and one page of shared memory,
+ * the worker's line on the score board (SERVICE_FD_BOARD).
  *
- * The page belongs to one worker only and is sealed against resizing: a worker that was taken over can lie about its own
- * numbers and nothing else. Counting a session is an atomic add on that page and no system call; a note is sent up
+ * The page belongs to one worker only and is sealed against resizing: a worker that was taken over can lie about its
+ * own numbers and nothing else. Counting a session is an atomic add on that page and no system call; a note is sent up
  * only when the answer to "has this worker room for one more?" changes.
  */
 #pragma once
@@ -29,9 +29,9 @@ enum link_order {
 };
 
 struct board {
-	_Atomic uint32_t busy;  /* sessions running now */
-	_Atomic uint32_t limit; /* sessions it takes at a time; 0: does not count them */
-	_Atomic uint64_t total; /* sessions begun */
+	_Atomic uint32_t busy;   /* sessions running now */
+	_Atomic uint32_t limit;  /* sessions it takes at a time; 0: does not count them */
+	_Atomic uint64_t total;  /* sessions begun */
 	_Atomic int64_t last_ms; /* monotonic: when a session last began or ended */
 };
 

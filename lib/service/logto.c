@@ -16,9 +16,10 @@ bool logto_facility(const char *name, int *facility_r)
 		const char *name;
 		int value;
 	} known[] = {
-		{ "mail", LOG_MAIL },     { "daemon", LOG_DAEMON }, { "auth", LOG_AUTH },     { "authpriv", LOG_AUTHPRIV },
-		{ "user", LOG_USER },     { "local0", LOG_LOCAL0 }, { "local1", LOG_LOCAL1 }, { "local2", LOG_LOCAL2 },
-		{ "local3", LOG_LOCAL3 }, { "local4", LOG_LOCAL4 }, { "local5", LOG_LOCAL5 }, { "local6", LOG_LOCAL6 },
+		{ "mail", LOG_MAIL },         { "daemon", LOG_DAEMON }, { "auth", LOG_AUTH },
+		{ "authpriv", LOG_AUTHPRIV }, { "user", LOG_USER },     { "local0", LOG_LOCAL0 },
+		{ "local1", LOG_LOCAL1 },     { "local2", LOG_LOCAL2 }, { "local3", LOG_LOCAL3 },
+		{ "local4", LOG_LOCAL4 },     { "local5", LOG_LOCAL5 }, { "local6", LOG_LOCAL6 },
 		{ "local7", LOG_LOCAL7 },
 	};
 

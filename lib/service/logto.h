@@ -6,8 +6,8 @@
 #include "lib/conf/conf.h"
 
 /*
- * Open what maillog_file names: a close-on-exec descriptor for appending (a copy of standard output for /dev/stdout), or
- * -1: errno 0 means that the log is syslog.
+ * Open what maillog_file names: a close-on-exec descriptor for appending (a copy of standard output for /dev/stdout),
+ * or -1: errno 0 means that the log is syslog.
  */
 int logto_open_file(const struct conf *c);
 /* Log from here on as "syslog_name/program": to fd when maillog_file is set, else to syslog. */

@@ -123,7 +123,8 @@ static void check_descriptors(void)
 		worker.listeners[i] = SERVICE_FD_LISTEN + i;
 }
 
-/* Before the configuration is read: where the log goes shows in the descriptor that master gave; /dev/null means syslog. */
+/* Before the configuration is read: where the log goes shows in the descriptor that master gave; /dev/null means
+ * syslog. */
 static void open_early_log(const char *program)
 {
 	struct stat log, null;
@@ -195,8 +196,8 @@ static void prepare_process(void)
 }
 
 /*
- * Two scheduling one queue would deliver everything twice. The lock also holds against a predecessor whose master was killed.
- * The wait is looked at every few milliseconds because an order to stop may come first.
+ * Two scheduling one queue would deliver everything twice. The lock also holds against a predecessor whose master was
+ * killed. The wait is looked at every few milliseconds because an order to stop may come first.
  */
 static void wait_for_predecessor(void)
 {

@@ -11,12 +11,12 @@ enum { WORKER_LISTENERS_MAX = 64 };
 
 struct worker {
 	const struct service *service;
-	const char *name;       /* of master.cf */
-	bool chroot;            /* the chroot column says y */
+	const char *name; /* of master.cf */
+	bool chroot;      /* the chroot column says y */
 	int listeners[WORKER_LISTENERS_MAX];
 	int nlisteners;
-	int stop_fd;            /* eventfd, readable for ever once stopping */
-	int wake_fd;            /* eventfd: the main loop is to look at its state again */
+	int stop_fd; /* eventfd, readable for ever once stopping */
+	int wake_fd; /* eventfd: the main loop is to look at its state again */
 	atomic_bool stopping, draining;
 	struct board *board;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A service for testing master and the worker skeleton: answers each line with the same line; `orphan' leaves a process behind
- * that does not mind SIGTERM. -T: SINGLE instead of threads; -X: exclusive; -R: RUN;
- * -B when: fails on purpose (start: before readiness, session: in the first session). -I login, -I root: who to run as.
+ * A service for testing master and the worker skeleton: answers each line with the same line; `orphan' leaves a process
+ * behind that does not mind SIGTERM. -T: SINGLE instead of threads; -X: exclusive; -R: RUN; -B when: fails on purpose
+ * (start: before readiness, session: in the first session). -I login, -I root: who to run as.
  */
 #include <poll.h>
 #include <signal.h>

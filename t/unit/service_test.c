@@ -63,7 +63,9 @@ static void test_board(void **state)
 
 static struct conf settings(const char *interfaces, const char *protocols, const char *unprivileged)
 {
-	struct conf c = { .inet_interfaces = interfaces, .inet_protocols = protocols, .unprivileged_mode = unprivileged,
+	struct conf c = { .inet_interfaces = interfaces,
+			  .inet_protocols = protocols,
+			  .unprivileged_mode = unprivileged,
 			  .protocols = "imap, pop3" };
 
 	return c;
@@ -167,9 +169,20 @@ static void test_protocols(void **state)
 
 static void test_control(void **state)
 {
-	struct control_service in = { .name = SPAN("smtp"), .type = SPAN("inet"), .program = SPAN("smtpd"),
-				      .listens = SPAN("0.0.0.0:25"), .workers = 1, .draining = 2, .busy = 3, .limit = 4,
-				      .maxproc = 5, .total = UINT64_MAX, .restarts = 7, .rss_bytes = 8, .generation = 9, .pause_ms = 10 };
+	struct control_service in = { .name = SPAN("smtp"),
+				      .type = SPAN("inet"),
+				      .program = SPAN("smtpd"),
+				      .listens = SPAN("0.0.0.0:25"),
+				      .workers = 1,
+				      .draining = 2,
+				      .busy = 3,
+				      .limit = 4,
+				      .maxproc = 5,
+				      .total = UINT64_MAX,
+				      .restarts = 7,
+				      .rss_bytes = 8,
+				      .generation = 9,
+				      .pause_ms = 10 };
 	struct control_service out;
 	enum control_verb verb;
 	struct span text;
@@ -207,9 +220,9 @@ static void test_facility(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_backoff),        cmocka_unit_test(test_board),
-		cmocka_unit_test(test_endpoints),      cmocka_unit_test(test_unix_endpoints),
-		cmocka_unit_test(test_protocols),      cmocka_unit_test(test_control),
+		cmocka_unit_test(test_backoff),   cmocka_unit_test(test_board),
+		cmocka_unit_test(test_endpoints), cmocka_unit_test(test_unix_endpoints),
+		cmocka_unit_test(test_protocols), cmocka_unit_test(test_control),
 		cmocka_unit_test(test_facility),
 	};
 

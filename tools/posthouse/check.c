@@ -71,7 +71,8 @@ static bool check_main(void)
 			problem("error: syslog_facility = %s: no facility is called so", conf->syslog_facility);
 	}
 	if (ok && conf->maillog_file[0] == '\0' && access("/dev/log", F_OK) < 0)
-		problem("warning: no syslog daemon listens on /dev/log, so nothing is logged; start one or set maillog_file");
+		problem("warning: no syslog daemon listens on /dev/log, so nothing is logged; start one or set "
+			"maillog_file");
 	end_section("main.cf");
 	return ok;
 }
@@ -110,7 +111,8 @@ static bool check_master(void)
 static void need_user(const char *parameter, const char *name)
 {
 	if (getpwnam(name) == NULL)
-		problem("error: %s = %s: there is no such user; useradd --system --no-create-home %s", parameter, name, name);
+		problem("error: %s = %s: there is no such user; useradd --system --no-create-home %s", parameter, name,
+			name);
 }
 
 static void check_users(void)
@@ -122,13 +124,14 @@ static void check_users(void)
 		need_user("default_login_user", conf->default_login_user);
 		need_user("default_privs", conf->default_privs);
 		if (getgrnam(conf->setgid_group) == NULL)
-			problem("error: setgid_group = %s: there is no such group; groupadd --system %s", conf->setgid_group,
-				conf->setgid_group);
+			problem("error: setgid_group = %s: there is no such group; groupadd --system %s",
+				conf->setgid_group, conf->setgid_group);
 		owner = getpwnam(conf->mail_owner);
 		if (owner && owner->pw_uid == 0)
 			problem("error: mail_owner = %s: must not be root", conf->mail_owner);
 		if (strcmp(conf->mail_owner, conf->default_login_user) == 0)
-			problem("error: mail_owner and default_login_user are the same user: login could reach the queue");
+			problem(
+			    "error: mail_owner and default_login_user are the same user: login could reach the queue");
 	}
 	end_section("users");
 }
@@ -140,13 +143,15 @@ static void check_disk(const char *parameter, const char *path)
 	if (statvfs(path, &fs) < 0 || fs.f_blocks == 0)
 		return;
 	if (fs.f_bavail * 100 / fs.f_blocks < DISK_MIN_PERCENT)
-		problem("warning: %s: less than %d %% of the file system of %s is free", parameter, DISK_MIN_PERCENT, path);
+		problem("warning: %s: less than %d %% of the file system of %s is free", parameter, DISK_MIN_PERCENT,
+			path);
 	if (fs.f_files && fs.f_favail * 100 / fs.f_files < DISK_MIN_PERCENT)
 		problem("warning: %s: less than %d %% of the inodes of the file system of %s are free", parameter,
 			DISK_MIN_PERCENT, path);
 	if (conf->message_size_limit > 0 &&
 	    (uint64_t)fs.f_bavail * fs.f_frsize < (uint64_t)conf->message_size_limit * 3 / 2)
-		problem("error: %s: %s has no room for a message of message_size_limit: mail will be refused", parameter, path);
+		problem("error: %s: %s has no room for a message of message_size_limit: mail will be refused",
+			parameter, path);
 }
 
 static void check_directories(void)
@@ -172,8 +177,8 @@ static void try_endpoint(const struct mastercf_service *s, const struct endpoint
 	if (fd >= 0)
 		close(fd);
 	else if (!e->optional || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL))
-		problem("error: master.cf:%d: service %s: %s: %s%s", s->line, s->name, endpoint_text(e, text), strerror(errno),
-			errno == EADDRINUSE ? "; which other mail server runs here?" : "");
+		problem("error: master.cf:%d: service %s: %s: %s%s", s->line, s->name, endpoint_text(e, text),
+			strerror(errno), errno == EADDRINUSE ? "; which other mail server runs here?" : "");
 }
 
 static void check_ports(void)
@@ -197,8 +202,8 @@ static void check_ports(void)
 /* --- tables ------------------------------------------------------------------------------------------------------- */
 
 /*
- * The libraries that use tables say in the log what is wrong with them. Whatever they say while fn runs becomes problems of
- * the section, without the date and the name in front.
+ * The libraries that use tables say in the log what is wrong with them. Whatever they say while fn runs becomes
+ * problems of the section, without the date and the name in front.
  */
 static void with_log_as_problems(void (*fn)(void))
 {
@@ -229,7 +234,8 @@ static void try_table(struct span word)
 	struct span value;
 
 	if (colon > 1 && word.ptr[0] != '/' && word.ptr[0] != '[' && !ascii_isdigit(word.ptr[0]))
-		if (map_get(map_open(arena_cstr(&check.arena, word)), &check.arena, SPAN("postmaster"), &value) == MAP_TEMP)
+		if (map_get(map_open(arena_cstr(&check.arena, word)), &check.arena, SPAN("postmaster"), &value) ==
+		    MAP_TEMP)
 			buf_addf(&check.unreadable, "error: cannot ask the table " SPAN_FMT "\n", SPAN_ARG(word));
 }
 
@@ -246,15 +252,17 @@ static void check_passwd_file(const char *parameter, const char *value)
 	struct span rest = span_cstr(value), word;
 
 	while (span_word(&rest, ", \t", &word))
-		if (span_starts(word, "passwd-file:") && access(arena_cstr(&check.arena, span_skip(word, 12)), R_OK) < 0)
+		if (span_starts(word, "passwd-file:") &&
+		    access(arena_cstr(&check.arena, span_skip(word, 12)), R_OK) < 0)
 			problem("error: %s: " SPAN_FMT ": %s", parameter, SPAN_ARG(word), strerror(errno));
 }
 
 static void try_tables(void)
 {
 	for (size_t i = 0; i < conf_nparams; i++) {
-		const char *value = conf_params[i].kind == 's' && names_tables(conf_params[i].name) ?
-					    conf_value(conf, &check.arena, conf_params[i].name) : NULL;
+		const char *value = conf_params[i].kind == 's' && names_tables(conf_params[i].name)
+					? conf_value(conf, &check.arena, conf_params[i].name)
+					: NULL;
 		struct span rest = span_cstr(value), word;
 
 		while (map_list_word(&rest, &word))

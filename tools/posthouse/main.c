@@ -19,8 +19,8 @@ enum { END_EXTRA_MS = 15000, FALLBACK_STOP_MS = 60000 };
 const char *config_dir;
 
 /*
- * A spoilt main.cf must not keep anybody from stopping what runs: then the few names that are needed to find it are taken
- * from the file as they stand.
+ * A spoilt main.cf must not keep anybody from stopping what runs: then the few names that are needed to find it are
+ * taken from the file as they stand.
  */
 static void load_what_can_be_read(void)
 {

@@ -32,8 +32,8 @@ static void print_json(const struct control_service *s)
 	json_string("listens", s->listens);
 	printf("\"workers\": %u, \"draining\": %u, \"maxproc\": %u, \"busy\": %u, \"limit\": %u, \"sessions\": %" PRIu64
 	       ", \"failures\": %u, \"rss_bytes\": %" PRIu64 ", \"generation\": %u, \"throttled_ms\": %u}\n",
-	       s->workers, s->draining, s->maxproc, s->busy, s->limit, s->total, s->restarts, s->rss_bytes, s->generation,
-	       s->pause_ms);
+	       s->workers, s->draining, s->maxproc, s->busy, s->limit, s->total, s->restarts, s->rss_bytes,
+	       s->generation, s->pause_ms);
 }
 
 static void print_row(const struct control_service *s)
@@ -55,8 +55,8 @@ static void print_row(const struct control_service *s)
 static void each_service(const struct control_service *s)
 {
 	if (!sum.any && !sum.json)
-		printf("%-14s %-11s %-8s %7s %7s %6s %9s %8s %9s %4s\n", "service", "type", "program", "workers", "maxproc",
-		       "busy", "sessions", "failures", "rss MiB", "gen");
+		printf("%-14s %-11s %-8s %7s %7s %6s %9s %8s %9s %4s\n", "service", "type", "program", "workers",
+		       "maxproc", "busy", "sessions", "failures", "rss MiB", "gen");
 	sum.any = true;
 	sum.workers += s->workers;
 	sum.busy += s->busy;
