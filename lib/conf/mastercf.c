@@ -32,12 +32,17 @@ static void complain(struct reader *r, const char *fmt, ...)
 	r->ok = false;
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* The next word of *rest; { words } is one word, without its braces. */
 static bool next_word(struct reader *r, struct span *rest, struct span *word_r)
 {
 	size_t depth = 0;
 
-	while (rest->len > 0 && strchr(" \t\r\n", rest->ptr[0]) != NULL)
+	while (rest->len > 0 && is_blank(rest->ptr[0]))
 		*rest = span_skip(*rest, 1);
 	if (rest->len == 0 || rest->ptr[0] != '{')
 		return span_word(rest, " \t\r\n", word_r);
@@ -48,9 +53,11 @@ static bool next_word(struct reader *r, struct span *rest, struct span *word_r)
 			continue;
 		*word_r = span_trim(span_of(rest->ptr + 1, i - 1));
 		*rest = span_skip(*rest, i + 1);
+		if (rest->len > 0 && !is_blank(rest->ptr[0]))
+			break;
 		return true;
 	}
-	complain(r, "a { has no matching }");
+	complain(r, "a { has no matching } with a blank behind it");
 	*rest = SPAN_NONE;
 	return false;
 }
