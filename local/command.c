@@ -319,7 +319,8 @@ static struct span letter_head(struct arena *a, const struct letter *l, const st
 {
 	struct span sender = act->sender.ptr ? act->sender : l->m->sender;
 	struct span original = r->original.len > 0 ? r->original : r->address;
-	struct span headers = letter_headers(a, sender, original, act->delivered);
+	struct span delivered = letter_prepends("command") ? act->delivered : SPAN_NONE;
+	struct span headers = letter_headers(a, sender, original, delivered);
 	char date[DATE_TEXT_MAX];
 	char *from = arena_cstr(a, sender.len > 0 ? addr_quote(a, sender) : SPAN("MAILER-DAEMON"));
 

@@ -309,11 +309,15 @@ static enum source_status find_forward(struct expansion *x, const struct recipie
 				       struct span *text_r, struct verdict *v_r)
 {
 	struct rights rights = rights_of_user(x->a, &r->account);
-	struct span rest = span_cstr(parameter_for(x, r, "forward_path", true)), path;
+	struct span rest = span_cstr(parameter_for(x, r, "forward_path", true)), path, before = SPAN_NONE;
 
 	while (span_word(&rest, ", \t\r\n", &path)) {
 		enum source_status status;
 
+		/* Without an extension the usual two are the same file. */
+		if (span_eq(path, before))
+			continue;
+		before = path;
 		*path_r = arena_cstr(x->a, path);
 		status = path.ptr[0] == '/' ? source_forward(x->a, *path_r, &rights, text_r, v_r) : SOURCE_NONE;
 		if (status != SOURCE_NONE)
@@ -470,7 +474,6 @@ void expand_recipient(struct arena *a, struct span address, struct plan *p)
 	struct span domain = parts.domain.len > 0 ? parts.domain : span_cstr(conf->myhostname);
 
 	ctx.delivered = span_starts(address, "\\") ? span_skip(address, 1) : address;
-	ctx.bad_rights = !rights_default(a, &ctx.rights);
 	expand_local(&x, &ctx, parts.local, domain, false);
 	/* Everything was there already, e.g. an alias that holds only itself and no such user. */
 	if (p->count == 0)

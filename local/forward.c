@@ -65,7 +65,7 @@ static struct span trace_header(struct arena *a, const char *id, struct span del
 	const char *received = arena_printf(a, "Received: by %s (%s) id %s;\n\t%s\n", conf->myhostname, conf->mail_name, id,
 					    date_rfc5322(clock_wall(), date));
 
-	if (delivered.len == 0)
+	if (delivered.len == 0 || !letter_prepends("forward"))
 		return span_cstr(received);
 	delivered = addr_quote(a, delivered);
 	return span_cstr(arena_printf(a, "%sDelivered-To: " SPAN_FMT "\n", received, SPAN_ARG(delivered)));

@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/conf/conf.h"
 #include "lib/proto/addr.h"
 #include "lib/proto/header.h"
 
@@ -98,6 +99,16 @@ static void put_field(struct buf *b, struct arena *a, const char *name, struct s
 		if (ascii_iscntrl(b->ptr[i]))
 			b->ptr[i] = '?';
 	buf_adds(b, brackets ? ">\n" : "\n");
+}
+
+bool letter_prepends(const char *kind)
+{
+	struct span rest = span_cstr(conf->prepend_delivered_header), word;
+
+	while (span_word(&rest, ", \t\r\n", &word))
+		if (span_iis(word, kind))
+			return true;
+	return false;
 }
 
 struct span letter_headers(struct arena *a, struct span sender, struct span original, struct span delivered)

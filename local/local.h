@@ -65,6 +65,8 @@ enum queue_status letter_open(struct letter *l, struct arena *a, const struct jo
 void letter_close(struct letter *l);
 /* Has it been delivered to this address before? */
 bool letter_looped(const struct letter *l, struct span address);
+/* Does prepend_delivered_header name this kind of delivery: "command", "file", "forward"? */
+bool letter_prepends(const char *kind);
 /* Return-Path:, X-Original-To: and, when delivered is not empty, Delivered-To:. In a. */
 struct span letter_headers(struct arena *a, struct span sender, struct span original, struct span delivered);
 /* Content in chunks from the beginning, for deliver_add and others: letter_rewind, then next(l, &chunk) until it is empty. */

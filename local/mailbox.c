@@ -101,7 +101,9 @@ struct verdict mailbox_add(struct mailbox *b, struct arena *a, struct letter *l,
 			   const struct action *act)
 {
 	struct span sender = act->sender.ptr ? act->sender : l->m->sender;
-	struct span headers = letter_headers(a, sender, r->original.len > 0 ? r->original : r->address, act->delivered);
+	struct span original = r->original.len > 0 ? r->original : r->address;
+	struct span delivered = letter_prepends("file") ? act->delivered : SPAN_NONE;
+	struct span headers = letter_headers(a, sender, original, delivered);
 	struct span key = span_cstr(arena_printf(a, "%s.%u", l->m->id, r->index));
 	struct verdict v;
 
