@@ -168,7 +168,7 @@ void service_child_ended(struct child *c, int status)
 	struct service_state *s = c->service;
 	int64_t lived = clock_mono_ms() - c->started_ms;
 	bool good = log_end(c, status);
-	bool was_ready = c->ready;
+	bool got_nowhere = !c->ready && !c->draining;
 
 	if (!good)
 		s->restarts++;
