@@ -182,7 +182,7 @@ void service_child_ended(struct child *c, int status)
 		return;
 	/* One that worked for a while is replaced when it is needed; one that never got anywhere must not be tried in a
 	 * loop. */
-	if (!s->throttled && (!was_ready || (!good && lived < SHORT_LIFE_MS))) { /* several at once are one trouble */
+	if (!s->throttled && (got_nowhere || (!good && lived < SHORT_LIFE_MS))) { /* several at once are one trouble */
 		throttle(s);
 		if (s->backoff.pause_ms >= 1000)
 			log_warn("%s/%s: bad command startup -- throttling", conf->daemon_directory, s->entry->program);

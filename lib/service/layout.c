@@ -16,11 +16,11 @@ static const struct place {
 	mode_t mode;
 	enum owner owner;
 } places[] = {
-	{ "", 0755, BY_ROOT },       { "private", 0750, BY_ROOT_FOR_MAIL },
-	{ "public", 0755, BY_ROOT }, { "login", 0755, BY_ROOT },
-	{ "pid", 0755, BY_ROOT },    { "run", 0700, BY_ROOT },
-	{ "mail", 0700, BY_MAIL },   { "corrupt", 0700, BY_MAIL },
-	{ NULL, 0700, BY_MAIL },
+	{ "", 0755, BY_ROOT },        { "private", 0750, BY_ROOT_FOR_MAIL },
+	{ "public", 0755, BY_ROOT },  { "login", 0755, BY_ROOT },
+	{ "pid", 0755, BY_ROOT },     { "run", 0700, BY_ROOT },
+	{ "mail", 0700, BY_MAIL },    { "log", 0700, BY_MAIL },
+	{ "corrupt", 0700, BY_MAIL }, { NULL, 0700, BY_MAIL },
 };
 
 struct walk {

@@ -9,7 +9,7 @@
  *	queue_directory/login      0755 root: the jail of login, with the socket of auth
  *	queue_directory/pid        0755 root: pid file, locks
  *	queue_directory/run        0700 root: main.cf as it is in use
- *	queue_directory/mail       0700 mail_owner: the queue
+ *	queue_directory/mail, log  0700 mail_owner: the queue
  *	queue_directory/corrupt    0700 mail_owner
  *	data_directory             0700 mail_owner
  */

@@ -42,6 +42,16 @@ pass 'and its letter is delivered by the new generation';
 ok scalar($pop->multi('RETR 1')), 'a POP3 session goes on too';
 $pop->cmd1('QUIT', qr/^\+OK/);
 $c->cmd('QUIT', qr/^221/);
+my $imap = $p->imap('alice');
+$imap->imap('SELECT INBOX');
+$p->reload;
+$imap->imap('NOOP');
+pass 'an IMAP session goes on across a reload';
+my $beside = $p->imap('alice');
+$beside->imap('SELECT INBOX');
+$imap->imap('NOOP');
+pass 'and one of the new generation beside it';
+$_->imap('LOGOUT') for $imap, $beside;
 my $again = $p->pop3('alice');
 is + ($again->cmd1('STAT', qr/^\+OK \d/) =~ /OK (\d+)/)[0], 2, 'two letters now';
 $again->cmd1('QUIT', qr/^\+OK/);
@@ -70,6 +80,8 @@ $pop = $p->pop3('alice');
 
 # Master is killed: nobody stays, and the next start delivers what is there.
 my $idle = $p->smtp;
+$imap = $p->imap('alice');
+$imap->imap('SELECT INBOX');
 kill 'KILL', $p->pid;
 $p->wait_until('all processes to end', sub { !$p->processes }, 15);
 pass 'after kill -9 of master nothing is left, with sessions open';
@@ -80,6 +92,10 @@ pass 'mail flows again';
 
 $pop = $p->pop3('bob');
 $idle = $p->smtp;
+$imap = $p->imap('alice');
+$imap->imap('SELECT INBOX');
+$imap->send('i1 IDLE');
+$imap->expect(qr/^\+/);
 $p->stop;
 is scalar($p->processes), 0, 'stop with open sessions leaves nothing behind';
 is $p->log_count(qr/fatal|panic|killed by|exit status|did not end/), 0, 'and the log has nothing bad to tell';
