@@ -164,6 +164,7 @@ static const char *write_db(const char *path, const struct map_pairs *p, bool bt
 		return db_strerror(rc);
 	db->set_errcall(db, be_quiet);
 	db->set_cachesize(db, 0, 8 << 20, 0);
+	db->set_flags(db, DB_CHKSUM);
 	if (!btree)
 		db->set_h_nelem(db, (u_int32_t)p->n);
 	rc = db->open(db, NULL, path, NULL, btree ? DB_BTREE : DB_HASH, DB_CREATE | DB_TRUNCATE, 0600);
@@ -393,13 +394,11 @@ static int lmdb_walk(MDB_env *env, struct map_pairs *p)
 static const char *read_lmdb(const char *path, struct map_pairs *p)
 {
 	MDB_env *env;
-	int rc = mdb_env_create(&env);
+	int rc = table_lmdb_env(path, &env);
 
 	if (rc != 0)
 		return mdb_strerror(rc);
-	rc = mdb_env_open(env, path, MDB_RDONLY | MDB_NOSUBDIR | MDB_NOLOCK, 0600);
-	if (rc == 0)
-		rc = lmdb_walk(env, p);
+	rc = lmdb_walk(env, p);
 	mdb_env_close(env);
 	return rc != 0 ? mdb_strerror(rc) : NULL;
 }

@@ -172,10 +172,21 @@ static struct table *open_compiled(struct map *m, struct buf *why)
 	return t;
 }
 
+/* The text is the truth: a compiled table that cannot be used is made anew from it, or else the text is used. */
+static struct table *replace_damaged(struct map *m, struct buf *why)
+{
+	log_warn(SPAN_FMT ": using %s instead", SPAN_ARG(buf_span(why)), m->path);
+	buf_reset(why);
+	if (rebuild(m) && file_id_get(m->compiled, &m->compiled_id) == 0)
+		return open_compiled(m, why);
+	return parse_file(m, why);
+}
+
 static struct table *load_compiled(struct map *m, struct buf *why)
 {
 	struct file_id source, compiled;
 	int compiled_errno = file_id_get(m->compiled, &compiled) < 0 ? errno : 0;
+	struct table *t;
 	bool stale, changed;
 
 	(void)file_id_get(m->path, &source);
@@ -190,10 +201,12 @@ static struct table *load_compiled(struct map *m, struct buf *why)
 	m->compiled_id = compiled;
 	if (stale)
 		return parse_file(m, why);
-	if (compiled.exists)
-		return open_compiled(m, why);
-	buf_addf(why, "open database %s: %s", m->compiled, strerror(compiled_errno));
-	return NULL;
+	if (!compiled.exists) {
+		buf_addf(why, "open database %s: %s", m->compiled, strerror(compiled_errno));
+		return NULL;
+	}
+	t = open_compiled(m, why);
+	return t || !source.exists ? t : replace_damaged(m, why);
 }
 
 static struct snap *load_map(struct fresh *f, struct buf *why)

@@ -43,6 +43,9 @@ struct table *table_from_pairs(const struct map_pairs *p);
 /* Compiled tables. path: with its suffix. */
 struct table *table_db_open(const char *path, struct buf *why);
 struct table *table_lmdb_open(const char *path, struct buf *why);
+/* path opened for reading: 0, or an error of LMDB's; a file that is shorter than it says is MDB_CORRUPTED. */
+struct MDB_env;
+int table_lmdb_env(const char *path, struct MDB_env **env_r);
 
 /*
  * The logical lines of a table's source as key and value; each returns false to stop. Postmap: key, white space, value;

@@ -3,8 +3,10 @@
  * lmdb: one file without a lock file beside it. Our own builder replaces the file as a whole, so a reader's view never
  * changes under it.
  */
+#include <errno.h>
 #include <lmdb.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/map/table.h"
 
@@ -64,17 +66,49 @@ static int open_dbi(MDB_env *env, MDB_dbi *dbi_r)
 	return rc;
 }
 
+/* LMDB maps the file and reads it as memory: what is missing at its end would be a SIGBUS. */
+static int check_length(MDB_env *env, const char *path)
+{
+	MDB_envinfo info;
+	MDB_stat stats;
+	struct stat st;
+	int rc = mdb_env_info(env, &info);
+
+	if (rc == 0)
+		rc = mdb_env_stat(env, &stats);
+	if (rc == 0 && stat(path, &st) < 0)
+		rc = errno;
+	if (rc == 0 && (uintmax_t)st.st_size / stats.ms_psize < info.me_last_pgno + 1)
+		rc = MDB_CORRUPTED;
+	return rc;
+}
+
+int table_lmdb_env(const char *path, MDB_env **env_r)
+{
+	MDB_env *env;
+	int rc = mdb_env_create(&env);
+
+	if (rc != 0)
+		return rc;
+	rc = mdb_env_open(env, path, MDB_RDONLY | MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600);
+	if (rc == 0)
+		rc = check_length(env, path);
+	if (rc == 0)
+		*env_r = env;
+	else
+		mdb_env_close(env);
+	return rc;
+}
+
 struct table *table_lmdb_open(const char *path, struct buf *why)
 {
 	struct lmdb_table *t;
 	MDB_env *env;
 	MDB_dbi dbi = 0;
-	int rc = mdb_env_create(&env);
+	int rc = table_lmdb_env(path, &env);
 
 	if (rc == 0) {
-		rc = mdb_env_open(env, path, MDB_RDONLY | MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0644);
-		if (rc == 0)
-			rc = open_dbi(env, &dbi);
+		rc = open_dbi(env, &dbi);
 		if (rc != 0)
 			mdb_env_close(env);
 	}
