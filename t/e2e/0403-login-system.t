@@ -7,7 +7,6 @@ use warnings;
 use Test::More;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use File::Copy qw(copy);
 use File::Temp qw(tempdir);
 use Posthouse;
 
@@ -45,10 +44,14 @@ my $shadow = Posthouse::slurp('/etc/shadow');
 my $group = Posthouse::slurp('/etc/group') =~ s/^mail:.*\n//mr;
 $group .= "mail:x:8:\nposthouse:x:190:\npostlogin:x:191:\nfriends:x:4444:yescrypt\n";
 my $uid = 54000;
+mkdir "$etc/home";
+chmod 0755, $etc, "$etc/home";
 for my $u (@users) {
 	my ($name, $id, $field, $change, $max, $expire) = @$u;
 	$id = $id > 0 ? $id : $id < 0 ? 0 : ++$uid;
-	$passwd .= "$name:x:$id:" . ($id || 0) . "::/tmp:/bin/sh\n";
+	$passwd .= "$name:x:$id:$id\::$etc/home/$name:/bin/sh\n";
+	mkdir "$etc/home/$name", 0700;
+	chown $id, $id, "$etc/home/$name";
 	$shadow .= "$name:$field:$change:0:$max:7::$expire:\n";
 }
 Posthouse::write_file("$etc/passwd", $passwd);
@@ -62,11 +65,13 @@ system('ip link set lo up') == 0 or die 'ip';
 
 my $p = Posthouse->new(programs => ['userecho'], main => {
 	unprivileged_mode => 'no', auth_failure_delay => '10ms', passdb => 'shadow', userdb => 'passwd',
-	pam_service_name => 'posthousetest',
+	mail_location => "mbox:~/mail:INBOX=$etc/spool/%u", pam_service_name => 'posthousetest',
 }, master => <<'END');
 2143 inet n - y - - login -P imap
 auth unix - n - - - auth
 imap unix - n - - 1 userecho
+2110 inet n - y - - login -P pop3
+pop3 unix - n - - 1 pop3d
 END
 chmod 0755, $p->dir, $p->dir . '/..';
 rmdir $p->dir . "/$_" or die for qw(queue data); # master makes them as they have to be
@@ -121,6 +126,29 @@ for my $process ($p->processes) {
 	is $s{Uid}, "191\t191\t191\t191", 'login is nobody';
 	is readlink("/proc/$pid/root"), $p->dir . '/queue/login', 'in its jail';
 }
+
+# A mailbox in the spool: his own file, locked with the help of the group mail.
+mkdir "$etc/spool";
+chown 0, 8, "$etc/spool";
+chmod 02775, "$etc/spool";
+for my $name ('md5', 'sha512') {
+	Posthouse::write_file("$etc/spool/$name", "From x Thu Jan  1 00:00:00 2026\nSubject: for $name\n\nhello\n\n" x 2);
+	chown scalar(getpwnam $name), 8, "$etc/spool/$name";
+	chmod 0660, "$etc/spool/$name";
+}
+for my $name ('md5', 'sha512') {
+	my $pop = $p->connect(2110);
+	$pop->expect(qr/^\+OK/);
+	$pop->cmd1("USER $name", qr/^\+OK/);
+	$pop->cmd1("PASS pw $name", qr/^\+OK/);
+	is_deeply [ $pop->multi('RETR 1') ], [ "Subject: for $name", '', 'hello' ], "$name reads his mail";
+	$pop->cmd1('DELE 1', qr/^\+OK/);
+	$pop->cmd1('QUIT', qr/^\+OK Logging out, messages deleted/);
+	my @st = stat "$etc/spool/$name";
+	is sprintf('%d:%d %o', @st[ 4, 5 ], $st[2] & 07777), getpwnam($name) . ':8 660', "and his file stays his";
+	is scalar(() = Posthouse::slurp("$etc/spool/$name") =~ /^From /mg), 1, 'with one message';
+}
+is_deeply [ glob "$etc/spool/*.lock" ], [], 'no lock is left';
 
 # The same by PAM.
 $p->set(passdb => 'pam');

@@ -151,13 +151,21 @@ is $c->cmd1('STAT', qr/./), '+OK 0 0', 'no mailbox yet';
 is_deeply [ $c->multi('LIST') ], [], 'LIST of nothing';
 is_deeply [ $c->multi('UIDL') ], [], 'UIDL of nothing';
 $c->cmd1('QUIT', qr/^\+OK/);
-unlink $p->spool('bob');
-mkdir $p->spool('bob');
-$c = $p->pop3;
-$c->cmd1('USER bob', qr/^\+OK/);
-$c->cmd1('PASS ' . $p->password('bob'), qr/^-ERR \[SYS\/TEMP\]/);
-ok $c->eof, 'a directory in the place of a mailbox';
-rmdir $p->spool('bob');
+my $bob = $p->spool('bob');
+my %not_a_mailbox = (
+	directory => [ sub { mkdir $bob }, sub { rmdir $bob } ],
+	FIFO => [ sub { system 'mkfifo', $bob }, sub { unlink $bob } ],
+	'link to a file of alice' => [ sub { symlink $spool, $bob }, sub { unlink $bob } ],
+);
+unlink $bob;
+for my $what (sort keys %not_a_mailbox) {
+	$not_a_mailbox{$what}[0]->();
+	$c = $p->pop3;
+	$c->cmd1('USER bob', qr/^\+OK/);
+	$c->cmd1('PASS ' . $p->password('bob'), qr/^-ERR \[SYS\/TEMP\]/);
+	ok $c->eof, "a $what in the place of a mailbox";
+	$not_a_mailbox{$what}[1]->();
+}
 
 # Dovecot's other form of ids.
 $p->set(pop3_uidl_format => '%v.%u', pop3_timeout => '1s');
