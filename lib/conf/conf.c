@@ -102,13 +102,35 @@ static bool fill_entry(struct conf *c, const struct conf_entry *e, struct buf *m
 	return error == NULL;
 }
 
+/* smtp_destination_rate_delay and the like have no field; they are looked at so that a wrong one does not wait for its
+ * use. */
+static bool check_transport_entry(struct conf *c, const struct conf_entry *e, struct buf *messages)
+{
+	const char *suffix = conf_transport_suffix(span_cstr(e->name)), *error, *text;
+	bool is_time;
+	int64_t n;
+
+	if (suffix == NULL || strstr(suffix, "feedback") || conf_is_foreign(span_cstr(e->name)))
+		return true;
+	is_time = span_ends(span_cstr(suffix), "_delay") || span_ends(span_cstr(suffix), "_time_limit");
+	text = raw_value(c->raw, &c->raw->arena, span_cstr(e->name), &error, NULL);
+	if (text && (is_time ? conf_parse_time_ms(span_cstr(text), 's', &n) : conf_parse_int(span_cstr(text), &n)))
+		return true;
+	if (text)
+		error = is_time ? "a time is expected, a number with s, m, h, d or w" : "a number is expected";
+	buf_addf(messages, "error: %s: %s = %s: %s\n", e->where, e->name, e->value, error);
+	return false;
+}
+
 static bool fill(struct conf *c, struct buf *messages)
 {
 	bool ok = true;
 
-	for (size_t i = 0; i < c->raw->count; i++)
-		if (c->raw->entries[i]->param)
-			ok = fill_entry(c, c->raw->entries[i], messages) && ok;
+	for (size_t i = 0; i < c->raw->count; i++) {
+		const struct conf_entry *e = c->raw->entries[i];
+
+		ok = (e->param ? fill_entry(c, e, messages) : check_transport_entry(c, e, messages)) && ok;
+	}
 	return ok;
 }
 

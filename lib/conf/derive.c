@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Values that are found out when main.cf does not set them. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/conf/lines.h"
 #include "lib/conf/raw.h"
+
+enum { ORIGIN_FILE_MAX = 4096 };
 
 static const char *value_of(struct conf_raw *raw, const char *name)
 {
@@ -58,6 +62,27 @@ static void derive_domain(struct conf_raw *raw)
 
 	if (*value_of(raw, "mydomain") == '\0')
 		derive(raw, "mydomain", dot ? dot + 1 : "localdomain");
+}
+
+/* myorigin = /etc/mailname, as Debian's Postfix has it: the first line of the file. */
+static bool derive_origin(struct conf_raw *raw, struct buf *messages)
+{
+	const char *path = value_of(raw, "myorigin"), *why = "there is no name in it";
+	struct span rest, name = SPAN_NONE;
+	struct buf text;
+
+	if (path[0] != '/')
+		return true;
+	buf_init(&text, ORIGIN_FILE_MAX);
+	if (lines_read_file(path, &text) < 0)
+		why = strerror(errno);
+	rest = buf_span(&text);
+	if (span_word(&rest, " \t\r\n", &name))
+		derive(raw, "myorigin", arena_cstr(&raw->arena, name));
+	else
+		buf_addf(messages, "error: %s: myorigin = %s: %s\n", raw_get(raw, SPAN("myorigin"))->where, path, why);
+	buf_free(&text);
+	return name.len > 0;
 }
 
 /* --- mynetworks --------------------------------------------------------------------------------------------------- */
@@ -204,7 +229,8 @@ bool raw_derive(struct conf_raw *raw, struct buf *messages)
 	derive_config_directory(raw);
 	derive_hostname(raw, messages);
 	derive_domain(raw);
-	ok = derive_networks(raw, messages);
+	ok = derive_origin(raw, messages);
+	ok = derive_networks(raw, messages) && ok;
 	ok = derive_mode(raw, messages) && ok;
 	replace_postfix_names(raw, messages);
 	return ok;

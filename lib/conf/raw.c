@@ -45,7 +45,7 @@ struct conf_entry *raw_set(struct conf_raw *raw, struct span name, struct span v
 			raw->entries = mem_realloc_array(raw->entries, raw->count ? raw->count * 2 : 1, sizeof e);
 		raw->entries[raw->count++] = e;
 	}
-	e->value = arena_cstr(&raw->arena, value);
+	e->value = e->written = arena_cstr(&raw->arena, value);
 	e->where = where ? arena_strdup(&raw->arena, where) : NULL;
 	e->derived = false;
 	return e;

@@ -16,6 +16,7 @@
 struct conf_entry {
 	const char *name;
 	const char *value;              /* not expanded */
+	const char *written;            /* the same as it was set, before anything was derived */
 	const char *where;              /* "/etc/posthouse/main.cf:12", "-o name=value"; NULL: not set */
 	const struct conf_param *param; /* NULL: not one of conf/params.def */
 	bool derived;                   /* value was found out (myhostname, mynetworks, ...) */

@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/proto/addr.h"
+#include "lib/proto/mailhost.h"
 #include "lib/route/tables.h"
 
 struct route_tables route_tables;
@@ -119,6 +120,15 @@ static void warn_of_double_domains(void)
 	warn_if_both(&alias, &mailbox);
 }
 
+static void warn_of_next_hops(void)
+{
+	struct mailhost_hop hop;
+
+	if (*conf->relayhost && !mailhost_hop_parse(span_cstr(conf->relayhost), &hop))
+		log_warn("relayhost = %s: example.com, [mail.example.com] or either with :port is expected",
+			 conf->relayhost);
+}
+
 static bool parents_match(const char *parameter)
 {
 	struct span rest = span_cstr(conf->parent_domain_matches_subdomains), word;
@@ -148,6 +158,7 @@ void route_init(void)
 	add_list("inet_interfaces", conf->inet_interfaces);
 	add_list("proxy_interfaces", conf->proxy_interfaces);
 	warn_of_double_domains();
+	warn_of_next_hops();
 }
 
 /* --- classes ------------------------------------------------------------------------------------------------------ */

@@ -150,6 +150,11 @@ like + (postconf('-m'))[1], qr/^hash$/m, '-m';
 my @all = split /\n/, (postconf())[1];
 is_deeply [ sort @all ], \@all, 'all parameters, in order';
 
+spew('origin', "example.net\n");
+spew('main.cf', "myhostname = a.example\nmyorigin = $dir/origin\nunprivileged_mode = auto\n");
+is + (postconf('-n'))[1], "myhostname = a.example\nmyorigin = $dir/origin\nunprivileged_mode = auto\n", '-n shows what was written';
+is value('myorigin'), 'example.net', 'the name of a file stands for its first line';
+
 # --- changing it ----------------------------------------------------------------------------------------------------------------
 spew('main.cf', "# top\nmyhostname = a.example\nrelayhost = x,\n  y\n\nmail_name = one\nmail_name = two\n");
 chmod 0640, "$dir/main.cf";

@@ -198,6 +198,10 @@ static const struct {
 	{ "mail_name = $mail_version\nmail_version = $mail_name\n", "a name refers to itself" },
 	{ "mail_name = ${mydomain\n", "main.cf:1: mail_name = ${mydomain: a { has no matching }" },
 	{ "unprivileged_mode = perhaps\n", "main.cf:1: unprivileged_mode = perhaps: yes, no or auto is expected" },
+	{ "slow_destination_concurrency_limit = many\n", "main.cf:1: slow_destination_concurrency_limit = many: a number" },
+	{ "slow_destination_rate_delay = soon\n", "main.cf:1: slow_destination_rate_delay = soon: a time is expected" },
+	{ "myorigin = /nonexistent/mailname\n", "main.cf:1: myorigin = /nonexistent/mailname: No such file" },
+	{ "myorigin = /dev/null\n", "main.cf:1: myorigin = /dev/null: there is no name in it" },
 	{ "mynetworks_style = all\n", "main.cf:1: mynetworks_style = all: host, subnet or class is expected" },
 };
 
@@ -286,6 +290,21 @@ static void test_fields(void **state)
 	arena_free(&a);
 }
 
+static void test_origin_file(void **state)
+{
+	char path[128], text[256];
+	struct conf *c;
+
+	(void)state;
+	write_file("master.cf", "example.org\n");
+	snprintf(path, sizeof path, "%s/master.cf", dir);
+	snprintf(text, sizeof text, "myhostname = a.b\nmyorigin = %s\n", path);
+	assert_int_equal(load(text, NULL, 0, &c), CONF_OK);
+	assert_string_equal(c->myorigin, "example.org");
+	conf_free(c);
+	write_file("master.cf", "");
+}
+
 static void test_bad_override(void **state)
 {
 	static const char *const bad[] = { "mail_nam=B" };
@@ -363,7 +382,7 @@ int main(void)
 		cmocka_unit_test(test_expand),  cmocka_unit_test(test_doubling_is_bounded),
 		cmocka_unit_test(test_syntax),  cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_names_that_are_fine), cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_bad_override), cmocka_unit_test(test_no_file),
+		cmocka_unit_test(test_bad_override), cmocka_unit_test(test_origin_file), cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_times),   cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_table),
 	};

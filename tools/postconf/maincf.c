@@ -56,14 +56,14 @@ static struct conf_raw *load(const struct options *o, bool complain)
 
 static bool print_entry(const struct options *o, struct conf_raw *raw, const struct conf_entry *e)
 {
-	const char *value = e->value, *error;
+	const char *shown = o->set_only ? e->written : e->value, *value = shown, *error;
 
 	if (o->expand) {
 		value = raw_value(raw, &raw->arena, span_cstr(e->name), &error, NULL);
 		if (value == NULL)
 			log_warn("%s: %s", e->name, error);
 	}
-	print_setting(o, e->name, span_cstr(value ? value : e->value));
+	print_setting(o, e->name, span_cstr(value ? value : shown));
 	return value != NULL;
 }
 
@@ -82,7 +82,7 @@ static int list_all(const struct options *o, struct conf_raw *raw)
 	for (size_t i = 0; i < raw->count; i++) {
 		const struct conf_entry *e = raw->entries[i];
 
-		if (!o->set_only || (e->where && !e->derived))
+		if (!o->set_only || e->where)
 			ok = print_entry(o, raw, e) && ok;
 	}
 	return ok ? 0 : 1;
