@@ -7,7 +7,7 @@
 #include "lib/proto/header.h"
 #include "lib/proto/mime_text.h"
 
-enum { RAW_MAX = 64 * 1024 * 1024 };
+enum { RAW_MAX = 64 * 1024 * 1024, PIECE = 1024 * 1024, STEP = 256 * 1024 };
 
 /* Code points of two octets that have a lower case of two octets. 0: none. */
 static unsigned fold2(unsigned c)
@@ -100,19 +100,48 @@ static void drop_crs(struct buf *b)
 	buf_truncate(b, to);
 }
 
+/* raw: text of the part's charset, which goes. */
+static bool piece_has(struct search_msg *m, const struct mime_part *p, struct buf *raw, size_t len, struct span needle)
+{
+	struct buf piece = *raw;
+
+	piece.len = len;
+	buf_reset(m->text);
+	m->cut |= !mime_to_utf8(m->text, mime_param(&p->params, "charset"), buf_span(&piece));
+	buf_consume(raw, len);
+	drop_crs(m->text);
+	return m->text->len > 0 && found(m->text, needle);
+}
+
+/*
+ * Long parts are looked at in pieces that end with a line: no word is in two of them, and no character (the charsets
+ * that are known begin each line anew). A line without end is cut at RAW_MAX.
+ */
 static bool leaf_has(struct search_msg *m, const struct mime_part *p, struct span needle)
 {
+	bool whole = span_chr(needle, '\n') >= 0, yes = false;
+	struct span rest = p->body;
 	struct mime_decoder d;
 	struct buf raw;
 
 	buf_init(&raw, RAW_MAX);
 	mime_decoder_init(&d, mime_cte_of(p->encoding));
-	m->cut |= !mime_decode(&d, p->body, &raw) || !mime_decode_end(&d, &raw);
-	drop_crs(&raw);
-	buf_reset(m->text);
-	m->cut |= !mime_to_utf8(m->text, mime_param(&p->params, "charset"), buf_span(&raw));
+	while (rest.len > 0 && !yes) {
+		size_t before = raw.len;
+		const char *lf;
+
+		m->cut |= !mime_decode(&d, span_head(rest, STEP), &raw);
+		rest = span_skip(rest, STEP);
+		if (whole || raw.len < PIECE || raw.len == before)
+			continue;
+		lf = memrchr(raw.ptr + before, '\n', raw.len - before);
+		if (lf != NULL)
+			yes = piece_has(m, p, &raw, (size_t)(lf - raw.ptr) + 1, needle);
+	}
+	m->cut |= !mime_decode_end(&d, &raw);
+	yes = yes || piece_has(m, p, &raw, raw.len, needle);
 	buf_free(&raw);
-	return m->text->len > 0 && found(m->text, needle);
+	return yes;
 }
 
 /* The next part in the order of the message, without recursion. */

@@ -53,6 +53,15 @@ $one->imap('STORE 1 +FLAGS (\Deleted)');
 told($three, qr/^\* 1 FETCH/);
 $one->imap('EXPUNGE');
 told($three, qr/^\* 1 EXPUNGE$/);
+# Another program delivers.
+if ($ENV{MAIL_LOCATION}) {
+	my $new = $p->dir . '/home/alice/Maildir/new';
+	Posthouse::write_file("$new/../tmp/1.x", "Subject: from outside\n\nx\n");
+	rename "$new/../tmp/1.x", "$new/1.x";
+} else {
+	Posthouse::append_file($p->spool('alice'), "From x\@y.test Thu Nov 24 10:00:00 2022\nSubject: from outside\n\nx\n\n");
+}
+told($three, qr/^\* 5 EXISTS$/);
 cmp_ok time - $from, '<', 0.9, '3: IDLE is told at once';
 told($three, qr/^\* OK Still here$/);
 pass '3: Still here';
@@ -79,7 +88,7 @@ like $line, qr/^\* BYE |^x OK/, '2: a mailbox deleted under it';
 $one->imap('LOGOUT');
 
 # one process for all of them
-my %pids = map { $_ => 1 } do { my $log = Posthouse::slurp($p->maillog); $log =~ /imap\(alice\)<(\d+)>/g };
+my %pids = map { $_ => 1 } do { my $log = Posthouse::slurp($p->maillog); $log =~ /user=<alice>.* mpid=(\d+)/g };
 is keys %pids, 1, 'one process for the sessions of one user';
 $three->send('y IDLE');
 $three->expect(qr/^\+ idling$/);
