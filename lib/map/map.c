@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/htab.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -16,7 +17,7 @@
 #include "lib/map/build.h"
 #include "lib/map/table.h"
 
-enum { COMPILED_IN_MEMORY_MAX = 1 << 20 };
+enum { COMPILED_IN_MEMORY_MAX = 1 << 20, RETRY_DAMAGED_MS = 10000 };
 
 struct map_type {
 	const char *name;
@@ -48,6 +49,7 @@ struct map {
 	char *compiled;              /* COMPILED: path of the compiled file */
 	enum map_build how;
 	struct file_id source_id, compiled_id; /* of the files fresh.now was read from */
+	int64_t retry_at;                      /* COMPILED: a damaged file is not read again before that */
 };
 
 const char *map_type_name(size_t i)
@@ -187,11 +189,14 @@ static struct table *load_compiled(struct map *m, struct buf *why)
 	struct file_id source, compiled;
 	int compiled_errno = file_id_get(m->compiled, &compiled) < 0 ? errno : 0;
 	struct table *t;
-	bool stale, changed;
+	bool stale, changed, same;
 
 	(void)file_id_get(m->path, &source);
-	if (now_of(m) && file_id_eq(&source, &m->source_id) && file_id_eq(&compiled, &m->compiled_id))
+	same = file_id_eq(&source, &m->source_id) && file_id_eq(&compiled, &m->compiled_id);
+	if (same && (now_of(m) || clock_mono_ms() < m->retry_at)) {
+		buf_addf(why, "open database %s: it could not be read", m->compiled);
 		return now_of(m);
+	}
 	/* A second edit within one tick of the file system's clock shows in the size or inode only. */
 	changed = now_of(m) && !file_id_eq(&source, &m->source_id) && !is_older(&source, &compiled);
 	stale = source.exists && (!compiled.exists || is_older(&compiled, &source) || changed);
@@ -206,6 +211,7 @@ static struct table *load_compiled(struct map *m, struct buf *why)
 		return NULL;
 	}
 	t = open_compiled(m, why);
+	m->retry_at = clock_mono_ms() + RETRY_DAMAGED_MS;
 	return t || !source.exists ? t : replace_damaged(m, why);
 }
 

@@ -22,6 +22,13 @@
 #include "lib/map/table.h"
 #include "lib/map/userdb.h"
 
+/* Berkeley DB does not give back the pages of a file that it found damaged, and keeps those of open ones out of sight. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libdb";
+}
+
 static char dir[64];
 static struct arena arena;
 
