@@ -10,8 +10,14 @@ struct sink {
 	char last; /* byte before the next piece */
 };
 
+#ifdef __clang__
+#define VECTORIZED
+#else
+#define VECTORIZED __attribute__((optimize("O3")))
+#endif
+
 /* LFs without a CR before them; before: the byte in front of p. Simple enough for the compiler to vectorize. */
-__attribute__((optimize("O3"))) static uint64_t count_bare_lf(const char *p, size_t n, char before)
+VECTORIZED static uint64_t count_bare_lf(const char *p, size_t n, char before)
 {
 	uint64_t found = 0;
 
