@@ -42,6 +42,7 @@ $c->send_raw("h LIST \"\" " . '(' x 60_000 . "\r\n");
 $c->expect(qr/^h BAD/);
 $c->imap('NOOP');
 
+sub append { my ($conn, $text) = @_; $text .= "\r\n\r\n"; $conn->imap('APPEND INBOX {' . length($text) . "+}\r\n$text") }
 my $big = "Subject: big\r\n\r\n" . ("0123456789abcdef" x 4 . "\r\n") x 300_000;
 $c->imap('APPEND INBOX {' . length($big) . "+}\r\n$big");
 $c->imap('SELECT INBOX');
@@ -55,6 +56,37 @@ $c->send('');
 $c->expect(qr/^x NO \[TOOBIG\]/);
 $c->imap('NOOP');
 pass 'a message past message_size_limit is dropped as it comes';
+
+# A client that asks for much and does not read holds up nobody else.
+my $lazy = $p->imap('alice');
+$lazy->imap('SELECT INBOX');
+$lazy->send('l FETCH 1 BODY[]');
+$lazy->expect(qr/^\* 1 FETCH/);
+$c->imap('STORE 1 +FLAGS.SILENT (\Flagged)');
+$c->imap('FETCH 1 BODY.PEEK[HEADER]');
+append($c, 'Subject: x');
+pass 'other sessions go on beside a client that does not read';
+$lazy->close;
+
+# Structures without end.
+append($c, join '', "Content-Type: multipart/mixed; boundary=b0\r\n\r\n", map { "--b$_\r\nContent-Type: multipart/mixed; boundary=b" . ($_ + 1) . "\r\n\r\n" } 0 .. 10_000);
+append($c, "Content-Type: message/rfc822\r\n\r\n" x 10_000);
+append($c, "Content-Type: multipart/mixed; boundary=b\r\n\r\n" . "--b\r\n\r\n" x 50_000);
+append($c, 'To: ' . '(' x 100_000);
+append($c, 'To: ' . 'a@b.test, ' x 100_000);
+append($c, "A: b\r\n" x 100_000);
+my $began = time;
+$c->imap('FETCH 2:* (BODYSTRUCTURE ENVELOPE BODY.PEEK[1.1.1.1.1.1.MIME] BODY.PEEK[HEADER.FIELDS (X)])');
+$c->imap('SEARCH 2:* TEXT "nowhere at all"');
+cmp_ok time - $began, '<', 20, 'hostile structures do not take long';
+$c->send('lots SEARCH' . ' OR SUBJECT {1+}');
+for (1 .. 1500) { $c->send_raw("a SUBJECT {1+}\r\n") }
+$c->send('a');
+$c->expect(qr/^lots (?:BAD|NO) /);
+$c->imap('UID EXPUNGE 1:*');
+pass 'more literals than one command may have';
+$c->imap('STORE 2:* +FLAGS.SILENT (\Deleted)');
+$c->imap('EXPUNGE');
 
 # A client that goes away in the middle of an APPEND leaves nothing behind.
 my $d = $p->imap('alice');
