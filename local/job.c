@@ -66,7 +66,11 @@ static void report(struct run *run, const struct task *t)
 			result.outcomes[i] = (struct job_outcome){ m->rcpts[i].index, class };
 		ok = job_put_result(&frame, &result);
 	} else {
+		/* Writing things down may make a file in the queue: it must not be root's. */
+		if (!rights_become_mail_owner())
+			log_warn("cannot become the owner of the queue: %m");
 		ok = outcome_report(m, t->of, false, SPAN_NONE, &frame);
+		rights_restore();
 	}
 	if (!ok || frame_send(run->fd, buf_span(&frame), -1, clock_deadline(ANSWER_TIMEOUT_MS)) != IO_OK)
 		run->broken = true;

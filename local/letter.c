@@ -61,8 +61,9 @@ enum queue_status letter_open(struct letter *l, struct arena *a, const struct jo
 		break;
 	case QUEUE_CORRUPT:
 		log_error("%s: the queue file is damaged; moved aside", m->id);
-		if (queue_move_corrupt(m->id, &m->place) < 0)
+		if (!rights_become_mail_owner() || queue_move_corrupt(m->id, &m->place) < 0)
 			log_error("%s: cannot move the damaged queue file: %m", m->id);
+		rights_restore();
 		break;
 	case QUEUE_ERROR:
 		log_error("%s: cannot read the queue file: %m", m->id);

@@ -63,11 +63,11 @@ my $p = Posthouse->new(users => [], main => {
 	local_recipient_maps => '',
 	default_transport => 'nowhere',
 	queue_directory => "$root/queue",
-	data_directory => "$root/data",
 	maillog_file => "$root/maillog",
 	setgid_group => 'postdrop',
 	allow_mail_to_commands => 'alias, forward, include',
 });
+rmdir $p->dir . '/data'; # made anew with its right owner
 no warnings 'redefine';
 *Posthouse::maillog = sub { "$root/maillog" };
 *Posthouse::port = sub { $_[1] eq 'smtp' ? 25 : $_[1] };
