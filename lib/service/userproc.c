@@ -449,6 +449,7 @@ static void take_no_more(void)
 		conn_drop(list_entry(node, struct auth_conn, node));
 }
 
+/* Three who lose patience in turn: a process with its sessions, its parent with the process, master with the parent. */
 static void kill_late(struct loop_timer *t)
 {
 	(void)t;
@@ -468,7 +469,7 @@ static void wind_up(enum service_order order)
 	list_for_each(node, &parent.children)
 		child_tell(list_entry(node, struct child, node), stop ? USERPROC_QUIT : USERPROC_DRAIN);
 	if (stop)
-		loop_timer_set(parent.loop, &parent.kill_timer, clock_deadline(conf->stop_timeout_ms));
+		loop_timer_set(parent.loop, &parent.kill_timer, clock_deadline(conf->stop_timeout_ms / 4 * 3));
 	if (parent.nchildren == 0)
 		loop_stop(parent.loop);
 }

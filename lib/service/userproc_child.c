@@ -245,7 +245,7 @@ static void stop(void)
 	if (me.stopping)
 		return;
 	me.stopping = true;
-	me.stop_by_ms = clock_deadline(conf->stop_timeout_ms);
+	me.stop_by_ms = clock_deadline(conf->stop_timeout_ms / 2);
 	if (write(me.stop_fd, &one, sizeof one) < 0)
 		log_error("eventfd: %s", strerror(errno));
 }

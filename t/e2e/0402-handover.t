@@ -108,6 +108,13 @@ $c->expect(qr/BYE/);
 $p->wait_until('the end of the old process', sub { !kill 0, $got->{pid} });
 pass 'the old process leaves with its last session';
 
+# The parent of the users' processes dies: its processes end, the next one is found.
+my $parent = (grep { $_->[1] eq 'userecho' && Posthouse::slurp("/proc/$_->[0]/stat") =~ /\) \w (\d+)/ && $1 == $p->pid } $p->processes)[0][0];
+kill 'KILL', $parent;
+is $i->line, '* BYE stopping', 'processes end with their parent';
+($i, $new) = login('alice');
+is $i->cmd1('anew', qr/./), 'echo anew', 'logins go on after its death';
+
 # Garbage before login while a good login loops: none fails.
 my $bad = 0;
 for my $round (1 .. 30) {
