@@ -105,7 +105,8 @@ is_deeply untagged($c->imap('FETCH 1 BODY.PEEK[HEADER.FIELDS.NOT (Subject Date F
 is_deeply untagged($c->imap('FETCH 1 (RFC822.TEXT BODY[1])')),
 	["* 1 FETCH (RFC822.TEXT {28}\nHi everyone.\r\nSecond line.\r\n BODY[1] {28}\nHi everyone.\r\nSecond line.\r\n)"], 'RFC822.TEXT, BODY[1]';
 is_deeply untagged($c->imap('FETCH 2 BODYSTRUCTURE')), ['* 2 FETCH (BODYSTRUCTURE (("text" "plain" ("charset" "utf-8") NIL NIL "base64" 12 0 NIL NIL NIL NIL)'
-	. '("message" "rfc822" NIL NIL NIL "7bit" 50 (NIL "inside" ((NIL NIL "inner" "x.test")) ((NIL NIL "inner" "x.test")) ((NIL NIL "inner" "x.test")) NIL NIL NIL NIL NIL)'
+	. '("message" "rfc822" NIL NIL NIL "7bit" 50 (NIL "inside" ((NIL NIL "inner" "x.test")) ((NIL NIL "inner" "x.test")) ((NIL NIL "inner" "x.test"))'
+	. ' NIL NIL NIL NIL NIL)'
 	. ' ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 11 0 NIL NIL NIL NIL) 3 NIL NIL NIL NIL)'
 	. ' "mixed" ("boundary" "b1") NIL NIL NIL))'], 'BODYSTRUCTURE';
 is_deeply untagged($c->imap('FETCH 2 (BODY.PEEK[2.HEADER] BODY.PEEK[2.TEXT] BODY.PEEK[2.1] BODY.PEEK[1.MIME] BODY.PEEK[7])')),
@@ -117,7 +118,8 @@ is_deeply untagged($c->imap('UID FETCH 2:* (FLAGS)')), ['* 2 FETCH (UID 2 FLAGS 
 is_deeply untagged($c->imap('UID FETCH 99 FLAGS')), [], 'UID FETCH of none';
 is_deeply untagged($c->imap('UID FETCH 99:* UID')), ['* 2 FETCH (UID 2)'], '99:* is the last one';
 for my $bad ('FETCH 3 FLAGS', 'FETCH 0 FLAGS', 'FETCH 1 XX', 'FETCH 1 (FLAGS', 'FETCH 1 BODY[1.]', 'FETCH 1 BODY[]<0>', 'FETCH 1 (ALL)',
-	'FETCH 1,x FLAGS', 'STORE 1 +FLAGS (\Recent)', 'STORE 1 FLAG (\Seen)', 'STORE 1 FLAGS (\Seen', 'UID FETCH', 'SEARCH', 'SEARCH (((((((((((((((((((ALL)))))))))))))))))))') {
+	'FETCH 1,x FLAGS', 'STORE 1 +FLAGS (\Recent)', 'STORE 1 FLAG (\Seen)', 'STORE 1 FLAGS (\Seen', 'UID FETCH', 'SEARCH',
+	'SEARCH (((((((((((((((((((ALL)))))))))))))))))))') {
 	ok eval { $c->imap($bad, qr/^\S+ BAD /); 1 }, "BAD: $bad" or diag $@;
 	$c->imap('NOOP');
 }
@@ -177,5 +179,6 @@ $c->send('z LOGOUT');
 $c->expect(qr/^\* BYE /);
 $c->expect(qr/^z OK /);
 ok $c->eof, 'LOGOUT';
-like $p->wait_log(qr/Disconnected: Logged out/), qr/imap\(alice\)<\d+><\S+>: Disconnected: Logged out in=\d+ out=\d+ deleted=\d+ expunged=\d+ trashed=0 hdr_count=\d+ hdr_bytes=\d+ body_count=\d+ body_bytes=\d+$/, 'the line of the log';
+like $p->wait_log(qr/Disconnected: Logged out/), qr{imap\(alice\)<\d+><\S+>:\ Disconnected:\ Logged\ out
+	\ in=\d+\ out=\d+\ deleted=\d+\ expunged=\d+\ trashed=0\ hdr_count=\d+\ hdr_bytes=\d+\ body_count=\d+\ body_bytes=\d+$}x, 'the line of the log';
 done_testing;

@@ -88,7 +88,8 @@ while (my ($key, $want) = splice @table, 0, 2) {
 	is $l[0], '* SEARCH' . ($want eq '' ? '' : " $want"), $name or diag $@;
 }
 # A long text is looked at in pieces.
-append('', "Subject: long\nContent-Type: text/plain; charset=iso-8859-1\n\n" . ("line of text number one, f\xfcr alle\n" x 60_000) . "the last w\xf6rds\n" . 'x' x 2_000_000 . "endless\n");
+append('', "Subject: long\nContent-Type: text/plain; charset=iso-8859-1\n\n" . ("line of text number one, f\xfcr alle\n" x 60_000)
+	. "the last w\xf6rds\n" . 'x' x 2_000_000 . "endless\n");
 is + ($c->imap("SEARCH CHARSET ISO-8859-1 BODY {10+}\r\nlast w\xd6rds"))[0], '* SEARCH 4', 'in a later piece of a long text';
 is + ($c->imap('SEARCH BODY endless'))[0], '* SEARCH 4', 'behind a line of 2 MB';
 is + ($c->imap('SEARCH 4 BODY nowhere'))[0], '* SEARCH', 'and what is not there';

@@ -69,7 +69,8 @@ pass 'other sessions go on beside a client that does not read';
 $lazy->close;
 
 # Structures without end.
-append($c, join '', "Content-Type: multipart/mixed; boundary=b0\r\n\r\n", map { "--b$_\r\nContent-Type: multipart/mixed; boundary=b" . ($_ + 1) . "\r\n\r\n" } 0 .. 10_000);
+append($c, join '', "Content-Type: multipart/mixed; boundary=b0\r\n\r\n",
+	map { "--b$_\r\nContent-Type: multipart/mixed; boundary=b" . ($_ + 1) . "\r\n\r\n" } 0 .. 10_000);
 append($c, "Content-Type: message/rfc822\r\n\r\n" x 10_000);
 append($c, "Content-Type: multipart/mixed; boundary=b\r\n\r\n" . "--b\r\n\r\n" x 50_000);
 append($c, 'To: ' . '(' x 100_000);

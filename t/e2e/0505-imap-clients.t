@@ -90,7 +90,8 @@ SKIP: {
 SKIP: {
 	skip 'no fetchmail', 3 unless client('fetchmail');
 	my ($left) = map { /MESSAGES (\d+)/ } $c->imap('STATUS INBOX (MESSAGES)');
-	Posthouse::write_file("$home/fetchmailrc", "poll $ip protocol imap port $port username alice password \"$password\" fetchall no keep sslproto '' mda \"cat >>$home/got\"\n");
+	Posthouse::write_file("$home/fetchmailrc", "poll $ip "
+		. "protocol imap port $port username alice password \"$password\" fetchall no keep sslproto '' mda \"cat >>$home/got\"\n");
 	chmod 0600, "$home/fetchmailrc";
 	my ($status, $text) = Posthouse::run('fetchmail', '-f', "$home/fetchmailrc", '--nosyslog', '--pidfile', "$home/pid", '--idfile', "$home/ids");
 	is $status, 0, 'fetchmail' or diag $text;
