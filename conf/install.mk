@@ -32,6 +32,7 @@ install: all
 	for s in 1 5 7 8; do for m in man/*.$$s; do [ ! -f $$m ] || install -m 644 $$m $(DESTDIR)$(mandir)/man$$s || exit 1; done; done
 	for f in main.cf master.cf; do [ -f $(confdir)/$$f ] || install -m 644 conf/$$f $(confdir)/$$f || exit 1; \
 		install -m 644 conf/$$f $(confdir)/$$f.dist; done
+	[ -f $(DESTDIR)$(sysconfdir)/aliases ] || install -m 644 conf/aliases $(DESTDIR)$(sysconfdir)/aliases
 	sed 's|@sbindir@|$(sbindir)|' conf/posthouse.service >$(DESTDIR)$(unitdir)/posthouse.service
 	chmod 644 $(DESTDIR)$(unitdir)/posthouse.service
 	install -m 644 conf/posthouse.sysusers $(DESTDIR)$(sysusersdir)/posthouse.conf
