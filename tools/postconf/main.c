@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
-#include "lib/base/mem.h"
 #include "lib/conf/lines.h"
 #include "lib/map/map.h"
 #include "tools/postconf/postconf.h"
@@ -134,6 +133,8 @@ static void take_option(struct options *o, int c)
 		o->mode = MODE_TYPES;
 		break;
 	case 'o':
+		if (o->noverrides == OVERRIDES_MAX)
+			usage();
 		o->overrides[o->noverrides++] = optarg;
 		break;
 	case 'f':
@@ -156,7 +157,6 @@ int main(int argc, char **argv)
 	int c;
 
 	log_open("postconf", LOG_TO_STDERR, -1, 0);
-	o.overrides = mem_realloc_array(NULL, (size_t)argc + 1, sizeof *o.overrides);
 	while ((c = getopt(argc, argv, "c:dnxjhHeX#MFPmo:fvp")) != -1)
 		take_option(&o, c);
 	argc -= optind;

@@ -11,6 +11,8 @@
 
 enum mode { MODE_PARAMETERS, MODE_ENTRIES, MODE_FIELDS, MODE_OVERRIDES, MODE_TYPES };
 
+enum { OVERRIDES_MAX = 100 };
+
 struct options {
 	const char *dir;
 	enum mode mode; /* main.cf; -M, -F, -P: master.cf; -m: table types */
@@ -22,7 +24,7 @@ struct options {
 	bool no_values; /* -H */
 	bool edit;      /* -e, -X, -# */
 	enum edit_how how;
-	const char **overrides; /* -o */
+	const char *overrides[OVERRIDES_MAX]; /* -o */
 	size_t noverrides;
 };
 
