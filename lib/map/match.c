@@ -25,6 +25,8 @@ struct match_snap {
 	struct arena arena;
 	struct item *v;
 	size_t n;
+	bool only_names;   /* no table, address or `!': their order does not matter, and they are found by hash */
+	struct htab names; /* the names of v, when only_names */
 };
 
 struct match {
@@ -133,10 +135,21 @@ static bool add_words(struct match *m, struct match_snap *s, struct span text, b
 	return true;
 }
 
+static void index_names(struct match_snap *s)
+{
+	s->only_names = true;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->v[i].table || s->v[i].is_block || s->v[i].negated)
+			s->only_names = false;
+	for (size_t i = 0; s->only_names && i < s->n; i++)
+		htab_put(&s->names, s->v[i].name, &s->v[i]);
+}
+
 static void match_snap_free(struct snap *snap)
 {
 	struct match_snap *s = (struct match_snap *)snap;
 
+	htab_free(&s->names);
 	arena_free(&s->arena);
 	free(s->v);
 	free(s);
@@ -166,8 +179,10 @@ static struct snap *match_load(struct fresh *f, struct buf *why)
 	m->nfiles = 0;
 	s = mem_zalloc(sizeof *s);
 	s->snap.free = match_snap_free;
-	if (add_words(m, s, span_cstr(m->list), false, why, 0))
+	if (add_words(m, s, span_cstr(m->list), false, why, 0)) {
+		index_names(s);
 		return &s->snap;
+	}
 	match_snap_free(&s->snap);
 	return NULL;
 }
@@ -225,6 +240,25 @@ static enum map_status table_has_name(struct map *table, enum match_kind kind, s
 	return st;
 }
 
+/* The same among the names of a list: `domain' or `.domain' for the domains above name. */
+static bool names_have(const struct match_snap *s, enum match_kind kind, struct span name)
+{
+	struct span rest = name;
+
+	if (htab_get(&s->names, name))
+		return true;
+	while (kind != MATCH_STRING && rest.len > 1) {
+		ptrdiff_t dot = span_chr(span_skip(rest, 1), '.');
+
+		if (dot < 0)
+			return false;
+		rest = span_skip(rest, (size_t)dot + 1);
+		if (htab_get(&s->names, kind == MATCH_PARENT ? span_skip(rest, 1) : rest))
+			return true;
+	}
+	return false;
+}
+
 static enum map_status item_has_name(const struct match *m, const struct item *item, struct arena *a, struct span name)
 {
 	if (item->table)
@@ -262,7 +296,9 @@ static enum map_status ask(struct match *m, const struct netaddr *addr, struct s
 		arena_free(&a);
 		return MAP_TEMP;
 	}
-	for (size_t i = 0; i < s->n; i++) {
+	if (s->only_names && names_have(s, m->kind, lower))
+		answer = MAP_OK;
+	for (size_t i = 0; !s->only_names && i < s->n; i++) {
 		const struct item *item = &s->v[i];
 		enum map_status st = addr ? item_has_addr(m, item, &a, addr, lower) : item_has_name(m, item, &a, lower);
 
