@@ -2,11 +2,18 @@
 /* smtpd: takes mail from the network and from sendmail(1) into the queue. See smtpd(8). */
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
+#include "lib/io/dns.h"
 #include "lib/queue/job.h"
 #include "lib/route/route.h"
 #include "lib/service/service.h"
 #include "smtpd/access.h"
 #include "smtpd/session.h"
+
+static void before_jail(void)
+{
+	if (!dns_set_server(span_cstr(conf->smtp_dns_server)))
+		log_fatal("smtp_dns_server is not ADDRESS:PORT: %s", conf->smtp_dns_server);
+}
 
 static void after_jail(void)
 {
@@ -22,6 +29,7 @@ int main(int argc, char **argv)
 		.program = "smtpd",
 		.shape = SERVICE_THREADS,
 		.identity = SERVICE_AS_MAIL_OWNER,
+		.before_jail = before_jail,
 		.after_jail = after_jail,
 		.session = smtpd_session,
 		.at_exit = job_announce_end,
