@@ -17,14 +17,14 @@ enum { NOTICE_RCPTS_MAX = 500 }; /* recipients that one notice reports on */
 
 struct notice {
 	enum dsn_kind kind;
-	struct span to;          /* whom it goes to */
-	struct span sender;      /* envelope sender: empty, or double-bounce@... */
-	const char *what;        /* for the log: "sender non-delivery notification" */
+	struct span to;     /* whom it goes to */
+	struct span sender; /* envelope sender: empty, or double-bounce@... */
+	const char *what;   /* for the log: "sender non-delivery notification" */
 	bool headers_only;
-	time_t retry_until;      /* delay notices */
-	const uint32_t *rcpts;   /* indexes in the envelope */
+	time_t retry_until;    /* delay notices */
+	const uint32_t *rcpts; /* indexes in the envelope */
 	size_t nrcpts;
-	bool expired;            /* PENDING recipients have failed because the time is over */
+	bool expired; /* PENDING recipients have failed because the time is over */
 };
 
 /* Write the notice about m into the queue; it is durable on true. Logs either way. */

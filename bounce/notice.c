@@ -52,7 +52,8 @@ static struct span default_reason(const struct notice *n)
 {
 	if (n->kind == DSN_SUCCESS)
 		return SPAN("delivered");
-	return n->kind == DSN_DELAY ? SPAN("no delivery was possible so far") : SPAN("the message was too long in the queue");
+	return n->kind == DSN_DELAY ? SPAN("no delivery was possible so far")
+				    : SPAN("the message was too long in the queue");
 }
 
 static struct dsn_recipient describe(const struct notice *n, const struct queue_rcpt *r)
@@ -137,7 +138,8 @@ static void put_trace(struct buf *b, const char *id)
 
 	if (gmtime_r(&now, &tm))
 		strftime(stamp, sizeof stamp, "%Y%m%d%H%M%S", &tm);
-	buf_addf(b, "Received: by %s (%s) id %s;\n\t%s\n", conf->myhostname, conf->mail_name, id, date_rfc5322(now, date));
+	buf_addf(b, "Received: by %s (%s) id %s;\n\t%s\n", conf->myhostname, conf->mail_name, id,
+		 date_rfc5322(now, date));
 	buf_addf(b, "Message-Id: <%s.%s@%s>\n", stamp, id, conf->myhostname);
 }
 

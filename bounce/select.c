@@ -23,9 +23,9 @@
 
 struct selection {
 	struct arena a;
-	uint32_t *failed;  /* to be journaled */
+	uint32_t *failed; /* to be journaled */
 	size_t nfailed;
-	uint32_t *told;    /* of these, or of the delayed or delivered ones: those the sender wants to hear of */
+	uint32_t *told; /* of these, or of the delayed or delivered ones: those the sender wants to hear of */
 	size_t ntold;
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * |commands and mailbox_command: run with the right user's rights, in an environment made from scratch, with the letter on
- * standard input. The command line is the administrator's or the user's own text; what comes from outside reaches the
- * command only through the environment, reduced to harmless characters. Whatever still runs when the time is over is
- * killed with its whole process group.
+ * |commands and mailbox_command: run with the right user's rights, in an environment made from scratch, with the letter
+ * on standard input. The command line is the administrator's or the user's own text; what comes from outside reaches
+ * the command only through the environment, reduced to harmless characters. Whatever still runs when the time is over
+ * is killed with its whole process group.
  */
 #include "local/local.h"
 
@@ -135,7 +135,7 @@ struct child {
 	char *argv[ARGUMENTS_MAX + 1];
 	char **environment;
 	struct rights rights;
-	int in, out;           /* its ends of the pipes */
+	int in, out; /* its ends of the pipes */
 };
 
 static void child_die(const char *what)
@@ -172,12 +172,12 @@ static void child_run(const struct child *c)
 
 struct running {
 	pid_t pid;
-	int pidfd, in, out;  /* our ends, non-blocking; in is -1 when all is written or the command reads no more */
-	struct span head;    /* From_ line and trace headers, then the content */
-	struct span chunk;   /* being written */
+	int pidfd, in, out; /* our ends, non-blocking; in is -1 when all is written or the command reads no more */
+	struct span head;   /* From_ line and trace headers, then the content */
+	struct span chunk;  /* being written */
 	struct letter *letter;
-	struct buf output;   /* its first OUTPUT_MAX bytes */
-	bool read_failed;    /* our own reading of the queue file */
+	struct buf output; /* its first OUTPUT_MAX bytes */
+	bool read_failed;  /* our own reading of the queue file */
 };
 
 static void close_fd(int *fd)
@@ -305,17 +305,19 @@ static struct verdict judge(struct arena *a, const char *command, int status, co
 	const struct dsn_exit *exit_code;
 
 	if (WIFSIGNALED(status))
-		return verdict_make(a, "4.3.0", "command died of signal %d: \"%.200s\"%s", WTERMSIG(status), command, output);
+		return verdict_make(a, "4.3.0", "command died of signal %d: \"%.200s\"%s", WTERMSIG(status), command,
+				    output);
 	exit_code = dsn_from_exit(WEXITSTATUS(status));
 	if (WEXITSTATUS(status) == 0)
 		return verdict_make(a, "2.0.0", "delivered to command: %.200s", command);
 	if (exit_code->status == WEXITSTATUS(status))
 		return verdict_make(a, exit_code->dsn, "%s%s", exit_code->text, output);
-	return verdict_make(a, exit_code->dsn, "command ended with status %d: \"%.200s\"%s", WEXITSTATUS(status), command,
-			    output);
+	return verdict_make(a, exit_code->dsn, "command ended with status %d: \"%.200s\"%s", WEXITSTATUS(status),
+			    command, output);
 }
 
-static struct span letter_head(struct arena *a, const struct letter *l, const struct job_rcpt *r, const struct action *act)
+static struct span letter_head(struct arena *a, const struct letter *l, const struct job_rcpt *r,
+			       const struct action *act)
 {
 	struct span sender = act->sender.ptr ? act->sender : l->m->sender;
 	struct span original = r->original.len > 0 ? r->original : r->address;
@@ -327,7 +329,8 @@ static struct span letter_head(struct arena *a, const struct letter *l, const st
 	for (char *p = from; *p; p++)
 		if (ascii_iscntrl(*p) || *p == ' ')
 			*p = '?';
-	return span_cstr(arena_printf(a, "From %s  %s\n" SPAN_FMT, from, date_mbox(clock_wall(), date), SPAN_ARG(headers)));
+	return span_cstr(
+	    arena_printf(a, "From %s  %s\n" SPAN_FMT, from, date_mbox(clock_wall(), date), SPAN_ARG(headers)));
 }
 
 static void prepare_child(struct arena *a, struct child *child, struct environment *env, const struct action *act)
@@ -365,7 +368,8 @@ struct verdict command_deliver(struct arena *a, struct letter *l, const struct j
 	if (started && run.read_failed)
 		v = verdict_make(a, "4.3.0", "cannot read the queue file");
 	else if (started && !ended)
-		v = verdict_make(a, "4.3.0", "command time limit exceeded: \"%.200s\"%s", act->text, output_text(a, &run));
+		v = verdict_make(a, "4.3.0", "command time limit exceeded: \"%.200s\"%s", act->text,
+				 output_text(a, &run));
 	else if (started)
 		v = judge(a, act->text, status, output_text(a, &run));
 	buf_free(&run.output);

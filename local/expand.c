@@ -32,7 +32,7 @@ struct expansion {
 	struct plan *plan;
 	struct htab seen; /* "alias name", "forward name", ... -> &open_mark or &done_mark */
 	unsigned depth;
-	size_t items;     /* read so far, duplicates included */
+	size_t items; /* read so far, duplicates included */
 };
 
 /* What an item inherits from where it was written. */
@@ -202,13 +202,14 @@ static void expand_include(struct expansion *x, const struct context *ctx, struc
 	char *mark = seen_open(x, "include", path);
 
 	if (mark == &open_mark)
-		add_fail(x, ctx, address, verdict_make(x->a, "5.4.6", ":include:%s includes itself",
-						       arena_cstr(x->a, path)));
+		add_fail(x, ctx, address,
+			 verdict_make(x->a, "5.4.6", ":include:%s includes itself", arena_cstr(x->a, path)));
 	if (mark)
 		return;
 	inner.source = "include";
 	inner.where = arena_printf(x->a, ":include:" SPAN_FMT, SPAN_ARG(path));
-	if (source_include(x->a, arena_cstr(x->a, path), ctx->as_root ? NULL : &ctx->rights, &text, &owner, &v) != SOURCE_OK) {
+	if (source_include(x->a, arena_cstr(x->a, path), ctx->as_root ? NULL : &ctx->rights, &text, &owner, &v) !=
+	    SOURCE_OK) {
 		add_fail(x, ctx, address, v);
 	} else {
 		/* Root's own file keeps the rights of the alias; somebody else's gets his. */
@@ -247,8 +248,8 @@ struct recipient {
 	struct user account;
 };
 
-static void expand_alias_value(struct expansion *x, const struct context *ctx, const struct recipient *r, struct span name,
-			       struct span value, uid_t owner)
+static void expand_alias_value(struct expansion *x, const struct context *ctx, const struct recipient *r,
+			       struct span name, struct span value, uid_t owner)
 {
 	struct context inner = *ctx;
 

@@ -62,8 +62,8 @@ static struct verdict resolve(struct arena *a, const struct job_rcpt *r, const s
 static struct span trace_header(struct arena *a, const char *id, struct span delivered)
 {
 	char date[DATE_TEXT_MAX];
-	const char *received = arena_printf(a, "Received: by %s (%s) id %s;\n\t%s\n", conf->myhostname, conf->mail_name, id,
-					    date_rfc5322(clock_wall(), date));
+	const char *received = arena_printf(a, "Received: by %s (%s) id %s;\n\t%s\n", conf->myhostname, conf->mail_name,
+					    id, date_rfc5322(clock_wall(), date));
 
 	if (delivered.len == 0 || !letter_prepends("forward"))
 		return span_cstr(received);

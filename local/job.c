@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One JOB: a destination and the messages for it. Letters that go plainly into one mailbox share its lock and one fsync:
- * they stay `pending' until the mailbox is closed. Everything else is done at once, with no mailbox open, because an alias or
- * command may want the same one.
+ * One JOB: a destination and the messages for it. Letters that go plainly into one mailbox share its lock and one
+ * fsync: they stay `pending' until the mailbox is closed. Everything else is done at once, with no mailbox open,
+ * because an alias or command may want the same one.
  *
  * A recipient that means several things is done in an order that leaves little to repeat when something is to be tried
  * again: what is known to be impossible now, commands, files, mailboxes, copies into the queue. A mailbox among
@@ -41,9 +41,9 @@ struct run {
 	struct span relay;
 	struct mailbox *box;
 	struct pending *pending, *last_pending;
-	struct span planned;    /* plan is this address's */
+	struct span planned; /* plan is this address's */
 	struct plan plan;
-	bool broken;            /* qmgr does not take answers any more */
+	bool broken; /* qmgr does not take answers any more */
 };
 
 /* --- results ------------------------------------------------------------------------------------------------------ */
@@ -56,7 +56,8 @@ static void report(struct run *run, const struct task *t)
 
 	buf_init(&frame, FRAME_MAX);
 	if (t->status == QUEUE_GONE || t->status == QUEUE_CORRUPT) {
-		/* There is nothing to journal in. One that is gone is done; a damaged one qmgr reads again and puts aside. */
+		/* There is nothing to journal in. One that is gone is done; a damaged one qmgr reads again and puts
+		 * aside. */
 		struct job_result result = { .noutcomes = m->nrcpts };
 		enum verdict_class class = t->status == QUEUE_GONE ? VERDICT_OK : VERDICT_TEMP;
 
@@ -144,8 +145,8 @@ static struct verdict add_to_mailbox(struct run *run, struct task *t, size_t rcp
 static void deliver_plain(struct run *run, struct task *t, size_t rcpt, const struct action *act)
 {
 	struct pending *p;
-	struct verdict v = letter_looped(&t->letter, act->delivered) ? loop_verdict(run, act)
-								     : add_to_mailbox(run, t, rcpt, act);
+	struct verdict v =
+	    letter_looped(&t->letter, act->delivered) ? loop_verdict(run, act) : add_to_mailbox(run, t, rcpt, act);
 
 	if (v.class != VERDICT_OK) {
 		settle(run, t, rcpt, act, v);
@@ -194,8 +195,10 @@ static struct verdict deliver_action(struct run *run, struct task *t, size_t rcp
 	return deliver_alone(run, t, rcpt, act);
 }
 
-/* All actions of one kind. False: one of them is to be tried again, and nothing has been done yet that it would repeat. */
-static bool deliver_kind(struct run *run, struct task *t, size_t rcpt, struct plan *p, enum action_kind kind, bool *done)
+/* All actions of one kind. False: one of them is to be tried again, and nothing has been done yet that it would repeat.
+ */
+static bool deliver_kind(struct run *run, struct task *t, size_t rcpt, struct plan *p, enum action_kind kind,
+			 bool *done)
 {
 	for (struct action *act = p->first; act; act = act->next) {
 		struct verdict v;
@@ -235,8 +238,8 @@ static void deliver_copy(struct run *run, struct task *t, size_t rcpt, struct ac
 			addresses[to.count++] = act->address;
 		}
 	v = letter_looped(&t->letter, first->delivered)
-		    ? loop_verdict(run, first)
-		    : forward_letter(run->a, &t->letter, &t->letter.m->rcpts[rcpt], &to);
+		? loop_verdict(run, first)
+		: forward_letter(run->a, &t->letter, &t->letter.m->rcpts[rcpt], &to);
 	for (struct action *act = first; act; act = act->next)
 		if (act->kind == ACTION_FORWARD && same_copy(first, act))
 			log_piece(run, t, rcpt, act, v);

@@ -36,10 +36,12 @@ struct rights {
 
 bool rights_privileged(void); /* the process may change identity */
 struct rights rights_of_user(struct arena *a, const struct user *u);
-/* The owner of a file that names commands and files: default_privs when that is root. False: no such account, logged. */
+/* The owner of a file that names commands and files: default_privs when that is root. False: no such account, logged.
+ */
 bool rights_of_owner(struct arena *a, uid_t owner, struct rights *r);
 bool rights_default(struct arena *a, struct rights *r);
-/* Take on effective identity (group: instead of r's own, (gid_t)-1 for that). False: could not, errno; nothing has changed. */
+/* Take on effective identity (group: instead of r's own, (gid_t)-1 for that). False: could not, errno; nothing has
+ * changed. */
 bool rights_become(const struct rights *r, gid_t group) __attribute__((warn_unused_result));
 bool rights_become_mail_owner(void) __attribute__((warn_unused_result)); /* to write into the queue */
 void rights_restore(void);                                               /* root again, as before; dies if it cannot */
@@ -69,7 +71,8 @@ bool letter_looped(const struct letter *l, struct span address);
 bool letter_prepends(const char *kind);
 /* Return-Path:, X-Original-To: and, when delivered is not empty, Delivered-To:. In a. */
 struct span letter_headers(struct arena *a, struct span sender, struct span original, struct span delivered);
-/* Content in chunks from the beginning, for deliver_add and others: letter_rewind, then next(l, &chunk) until it is empty. */
+/* Content in chunks from the beginning, for deliver_add and others: letter_rewind, then next(l, &chunk) until it is
+ * empty. */
 void letter_rewind(struct letter *l);
 bool letter_next(void *letter, struct span *chunk_r);
 
@@ -93,7 +96,7 @@ struct action {
 	const char *text;      /* path or command line */
 	struct rights rights;
 	struct verdict verdict;
-	bool virtual_box;      /* make directories, virtual_mailbox_limit */
+	bool virtual_box; /* make directories, virtual_mailbox_limit */
 };
 
 struct plan {
@@ -107,8 +110,8 @@ struct action *plan_add(struct arena *a, struct plan *p, enum action_kind kind);
 void expand_recipient(struct arena *a, struct span address, struct plan *p);
 void virtual_recipient(struct arena *a, struct span address, struct plan *p);
 
-/* $user, $home, $shell, $recipient, $extension, $domain, $local, $recipient_delimiter in a parameter of main.cf. NULL: bad syntax or an
- * unsafe value. */
+/* $user, $home, $shell, $recipient, $extension, $domain, $local, $recipient_delimiter in a parameter of main.cf. NULL:
+ * bad syntax or an unsafe value. */
 struct expand_names {
 	struct span user, ext, domain, recipient;
 	const char *home, *shell;

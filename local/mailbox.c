@@ -16,7 +16,7 @@ struct mailbox {
 	struct deliver_batch *batch;
 	char *path;
 	struct rights rights;
-	gid_t group;   /* effective group while writing */
+	gid_t group; /* effective group while writing */
 	enum action_kind kind;
 	bool maildir;
 };
@@ -37,8 +37,9 @@ static const char *parent_of(struct arena *a, const char *path)
 }
 
 /*
- * The spool directory is usually root:mail 2775 or 1777. Where its group may write, that group is needed for the lock file
- * and to create the mailbox; where only root may, root creates the mailbox for the user. The effective group to write with.
+ * The spool directory is usually root:mail 2775 or 1777. Where its group may write, that group is needed for the lock
+ * file and to create the mailbox; where only root may, root creates the mailbox for the user. The effective group to
+ * write with.
  */
 static gid_t prepare_spool(struct arena *a, const struct action *act)
 {

@@ -31,9 +31,14 @@ static bool lookup(struct expand *e, struct arena *a, struct span name, struct s
 		const char *name;
 		struct span value;
 	} table[] = {
-		{ "user", n->user },       { "home", span_cstr(n->home) },     { "shell", span_cstr(n->shell) },
-		{ "extension", n->ext },   { "recipient", n->recipient },      { "domain", n->domain },
-		{ "local", rcpt.local },   { "recipient_delimiter", n->ext.len > 0 ? delimiter : SPAN_NONE },
+		{ "user", n->user },
+		{ "home", span_cstr(n->home) },
+		{ "shell", span_cstr(n->shell) },
+		{ "extension", n->ext },
+		{ "recipient", n->recipient },
+		{ "domain", n->domain },
+		{ "local", rcpt.local },
+		{ "recipient_delimiter", n->ext.len > 0 ? delimiter : SPAN_NONE },
 	};
 
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The transport `virtual': the mailbox, its user and its group come from tables; no aliases, no .forward, no commands. */
+/* The transport `virtual': the mailbox, its user and its group come from tables; no aliases, no .forward, no commands.
+ */
 #include "local/local.h"
 
 #include <string.h>
@@ -27,8 +28,8 @@ static enum map_status find(struct map_list *list, struct arena *a, struct span 
 }
 
 /* A numeric id; VERDICT_OK, or what is wrong. */
-static struct verdict find_id(struct map_list *list, struct arena *a, struct span address, const char *what, uint64_t least,
-			      uint64_t *id_r)
+static struct verdict find_id(struct map_list *list, struct arena *a, struct span address, const char *what,
+			      uint64_t least, uint64_t *id_r)
 {
 	struct span value;
 
@@ -41,7 +42,8 @@ static struct verdict find_id(struct map_list *list, struct arena *a, struct spa
 		break;
 	}
 	if (!span_u64(span_trim(value), UINT32_MAX - 1, id_r) || *id_r < least)
-		return verdict_make(a, "4.3.5", "bad %s \"" SPAN_FMT "\" in virtual_%s_maps", what, SPAN_ARG(value), what);
+		return verdict_make(a, "4.3.5", "bad %s \"" SPAN_FMT "\" in virtual_%s_maps", what, SPAN_ARG(value),
+				    what);
 	return verdict_make(a, "2.0.0", "%s", "");
 }
 
@@ -70,8 +72,8 @@ static struct verdict find_mailbox(struct arena *a, struct span address, struct 
 	if (path.len == 0 || climbs(path))
 		return verdict_make(a, "4.3.5", "bad path \"" SPAN_FMT "\" in virtual_mailbox_maps", SPAN_ARG(path));
 	act->text = *conf->virtual_mailbox_base
-			    ? arena_printf(a, "%s/" SPAN_FMT, conf->virtual_mailbox_base, SPAN_ARG(path))
-			    : arena_cstr(a, path);
+			? arena_printf(a, "%s/" SPAN_FMT, conf->virtual_mailbox_base, SPAN_ARG(path))
+			: arena_cstr(a, path);
 	return verdict_make(a, "2.0.0", "%s", "");
 }
 

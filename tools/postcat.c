@@ -39,8 +39,8 @@ static void show_flags(uint32_t flags)
 		uint32_t bit;
 		const char *name;
 	} table[] = {
-		{ QUEUE_8BIT, "8BITMIME" }, { QUEUE_SMTPUTF8, "SMTPUTF8" }, { QUEUE_RET_FULL, "RET=FULL" },
-		{ QUEUE_RET_HDRS, "RET=HDRS" }, { QUEUE_LOCAL, "local" }, { QUEUE_BOUNCE, "notice" },
+		{ QUEUE_8BIT, "8BITMIME" },     { QUEUE_SMTPUTF8, "SMTPUTF8" }, { QUEUE_RET_FULL, "RET=FULL" },
+		{ QUEUE_RET_HDRS, "RET=HDRS" }, { QUEUE_LOCAL, "local" },       { QUEUE_BOUNCE, "notice" },
 	};
 
 	if (flags == 0)
@@ -57,7 +57,8 @@ static const char *notify_text(struct arena *a, uint8_t notify)
 	if (notify & QUEUE_NOTIFY_NEVER)
 		return "NEVER";
 	return arena_printf(a, "%s%s%s", notify & QUEUE_NOTIFY_SUCCESS ? "SUCCESS " : "",
-			    notify & QUEUE_NOTIFY_FAILURE ? "FAILURE " : "", notify & QUEUE_NOTIFY_DELAY ? "DELAY " : "");
+			    notify & QUEUE_NOTIFY_FAILURE ? "FAILURE " : "",
+			    notify & QUEUE_NOTIFY_DELAY ? "DELAY " : "");
 }
 
 static const char *state_text(enum queue_state state)
@@ -76,7 +77,9 @@ static void show_recipient(struct arena *a, const struct queue_rcpt *r)
 	if (r->notify)
 		show_field("dsn_notify", notify_text(a, r->notify));
 	printf("recipient: %s (%s%s)\n", printable(a, addr_quote(a, r->address)), state_text(r->state),
-	       r->state == QUEUE_RCPT_PENDING && r->attempts > 0 ? arena_printf(a, ", tried %u time%s", r->attempts, r->attempts == 1 ? "" : "s") : "");
+	       r->state == QUEUE_RCPT_PENDING && r->attempts > 0
+		   ? arena_printf(a, ", tried %u time%s", r->attempts, r->attempts == 1 ? "" : "s")
+		   : "");
 }
 
 static void show_envelope(struct arena *a, const struct queue_envelope *env)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* postsuper(1): changes messages in the queue, and checks the queue itself. The truth is on disk: qmgr is told afterwards. */
+/* postsuper(1): changes messages in the queue, and checks the queue itself. The truth is on disk: qmgr is told
+ * afterwards. */
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
@@ -241,7 +242,8 @@ static bool become_mail_owner(void)
 
 static int usage(void)
 {
-	log_error("usage: postsuper [-c config_dir] [-d | -h | -H | -r | -e | -f queue_id | ALL | -] [-s] [-p] [queue ...]");
+	log_error(
+	    "usage: postsuper [-c config_dir] [-d | -h | -H | -r | -e | -f queue_id | ALL | -] [-s] [-p] [queue ...]");
 	return EX_USAGE;
 }
 

@@ -7,8 +7,9 @@
 
 const char *alias_err_str(enum alias_err err)
 {
-	static const char *const text[] = { "ok", "end of list", "unclosed quote, comment or <", "control character",
-					    "item too long", "empty item" };
+	static const char *const text[] = {
+		"ok", "end of list", "unclosed quote, comment or <", "control character", "item too long", "empty item"
+	};
 
 	return (unsigned)err < sizeof(text) / sizeof(text[0]) ? text[err] : "unknown";
 }

@@ -172,8 +172,9 @@ for my $program (qw(smtpd qmgr bounce)) {
 }
 
 # --- sendmail of a user ---
+my $as_alice = "setpriv --reuid=$uid{alice} --regid=$uid{alice} --clear-groups";
 my ($status, $said) = Posthouse::run('/bin/sh', '-c',
-	"printf 'Subject: from alice\\n\\nx\\n' | setpriv --reuid=$uid{alice} --regid=$uid{alice} --clear-groups $Posthouse::BIN/sendmail -C " . $p->dir . ' bob');
+	"printf 'Subject: from alice\\n\\nx\\n' | $as_alice $Posthouse::BIN/sendmail -C " . $p->dir . ' bob');
 is "$status $said", '0 ', 'sendmail as a user';
 $p->wait_until('alice\'s letter', sub { Posthouse::slurp("$root/spool/bob") =~ /^Subject: from alice$/m });
 like Posthouse::slurp("$root/spool/bob"), qr/^Received: by $host \(Posthouse, from userid $uid{alice}\)$/m, 'Received says who';

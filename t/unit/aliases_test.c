@@ -107,8 +107,9 @@ static void test_entries(void **state)
 		{ "", "", 10 },
 		{ "last", ":include:/x", 11 },
 	};
-	struct span file = SPAN("# head\nPostmaster: root\n\nlist: bob,\n\tcarol,\n# between\n dave\n\"Odd Name\" : \"|/bin/x\"\n"
-				"nothing:\nno colon\nlast::include:/x");
+	struct span file =
+	    SPAN("# head\nPostmaster: root\n\nlist: bob,\n\tcarol,\n# between\n dave\n\"Odd Name\" : \"|/bin/x\"\n"
+		 "nothing:\nno colon\nlast::include:/x");
 	struct arena a = ARENA_INIT;
 	struct alias_entry e;
 	int line = 0;

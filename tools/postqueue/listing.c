@@ -56,7 +56,8 @@ static void text_recipients(struct arena *a, const struct queue_envelope *env)
 	}
 }
 
-static void text_message(struct listing *l, struct arena *a, enum job_list_state state, const struct queue_envelope *env)
+static void text_message(struct listing *l, struct arena *a, enum job_list_state state,
+			 const struct queue_envelope *env)
 {
 	time_t at = (time_t)(env->arrival_us / 1000000);
 	const char *sender = env->sender.len > 0 ? printable(a, addr_quote(a, env->sender)) : "MAILER-DAEMON";
@@ -68,7 +69,8 @@ static void text_message(struct listing *l, struct arena *a, enum job_list_state
 		strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm);
 	if (l->messages == 0)
 		printf(COLUMNS, "----Queue ID-----", "--Size--", "---Arrival Time----", "--Sender/Recipient------");
-	printf("%-17s %8llu %19.19s %s\n", arena_printf(a, "%s%s", env->id, mark), (unsigned long long)env->size, when, sender);
+	printf("%-17s %8llu %19.19s %s\n", arena_printf(a, "%s%s", env->id, mark), (unsigned long long)env->size, when,
+	       sender);
 	text_recipients(a, env);
 	putchar('\n');
 }

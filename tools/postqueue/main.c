@@ -111,7 +111,7 @@ static bool list_file(const char *id, const struct queue_place *place, void *arg
 	switch (queue_open(id, place, &m)) {
 	case QUEUE_OK:
 		listing_message(arg,
-				queue_envelope(m)->held            ? JOB_LIST_HOLD
+				queue_envelope(m)->held           ? JOB_LIST_HOLD
 				: was_deferred(queue_envelope(m)) ? JOB_LIST_DEFERRED
 								  : JOB_LIST_INCOMING,
 				queue_envelope(m));

@@ -47,9 +47,8 @@ static int rebuild_aliases(struct arena *a, const struct options *o)
 
 	while (span_word(&rest, ", \t\r\n", &name)) {
 		struct buf messages;
-		const char *table = span_chr(name, ':') > 0
-					    ? arena_cstr(a, name)
-					    : arena_printf(a, "hash:" SPAN_FMT, SPAN_ARG(name));
+		const char *table =
+		    span_chr(name, ':') > 0 ? arena_cstr(a, name) : arena_printf(a, "hash:" SPAN_FMT, SPAN_ARG(name));
 
 		buf_init(&messages, 65536);
 		if (map_build(table, MAP_BUILD_POSTALIAS, &messages) < 0)

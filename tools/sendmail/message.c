@@ -42,8 +42,8 @@ void recipients_add(struct arena *a, struct recipients *r, struct span address)
 
 struct reader {
 	bool ignore_dots;
-	bool done;       /* end of input, or the line with the dot */
-	char *line;      /* of getline */
+	bool done;  /* end of input, or the line with the dot */
+	char *line; /* of getline */
 	size_t room;
 	uint64_t bytes;
 };
@@ -141,7 +141,8 @@ static int read_body(struct reader *r, struct letter *l, struct span first)
 		return EX_DATAERR;
 	}
 	if (r->bytes > limit) {
-		log_error("the message is larger than message_size_limit (%lld bytes)", (long long)conf->message_size_limit);
+		log_error("the message is larger than message_size_limit (%lld bytes)",
+			  (long long)conf->message_size_limit);
 		return EX_DATAERR;
 	}
 	if (!ok || (l->body && fflush(l->body) != 0)) {
@@ -203,8 +204,8 @@ static const char *full_name(struct arena *a, const struct options *o)
 	amp = span_chr(gecos, '&');
 	if (amp < 0)
 		return arena_cstr(a, gecos);
-	return arena_printf(a, SPAN_FMT "%c%s" SPAN_FMT, SPAN_ARG(span_head(gecos, (size_t)amp)), ascii_upper(pw->pw_name[0]),
-			    pw->pw_name + 1, SPAN_ARG(span_skip(gecos, (size_t)amp + 1)));
+	return arena_printf(a, SPAN_FMT "%c%s" SPAN_FMT, SPAN_ARG(span_head(gecos, (size_t)amp)),
+			    ascii_upper(pw->pw_name[0]), pw->pw_name + 1, SPAN_ARG(span_skip(gecos, (size_t)amp + 1)));
 }
 
 /* A display name as phrase: atoms as they are, anything else quoted; control bytes do not get in. */

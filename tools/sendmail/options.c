@@ -23,7 +23,7 @@ static int set_mode(struct options *o, const char *value)
 		char letter;
 		enum mode mode;
 	} table[] = {
-		{ 'm', MODE_SEND }, { 'p', MODE_LIST },   { 'i', MODE_ALIASES }, { 's', MODE_SMTP },
+		{ 'm', MODE_SEND },   { 'p', MODE_LIST },   { 'i', MODE_ALIASES }, { 's', MODE_SMTP },
 		{ 'v', MODE_VERIFY }, { 'd', MODE_DAEMON }, { 'l', MODE_DAEMON },
 	};
 
@@ -142,7 +142,8 @@ static int set_option(struct options *o, int letter, const char *value)
 		o->verbose = true;
 		return EX_OK;
 	case '?':
-		log_error("usage: sendmail [-bm | -bp | -bi | -bs | -bv | -q] [-t] [-i] [-f sender] [-F name] [recipient ...]");
+		log_error("usage: sendmail [-bm | -bp | -bi | -bs | -bv | -q] [-t] [-i] [-f sender] [-F name] "
+			  "[recipient ...]");
 		return EX_USAGE;
 	default:
 		return EX_OK;

@@ -34,19 +34,19 @@ enum mode {
 
 struct options {
 	enum mode mode;
-	const char *config;      /* -C, or NULL */
-	const char *argument;    /* of -qI, -qR, -qS */
-	const char *alias_file;  /* -oA */
-	const char *full_name;   /* -F, or NULL */
-	const char *sender;      /* -f, -r, or NULL: the caller */
-	const char *envid;       /* -V */
-	const char *ret;         /* -R: "FULL" or "HDRS" */
-	const char *notify;      /* -N, as the NOTIFY parameter wants it */
-	const char *body;        /* -B: "7BIT" or "8BITMIME" */
-	bool ignore_dots;        /* -i, -oi */
-	bool from_header;        /* -t */
-	bool verbose;            /* -v */
-	char **recipients;       /* the rest of the command line */
+	const char *config;     /* -C, or NULL */
+	const char *argument;   /* of -qI, -qR, -qS */
+	const char *alias_file; /* -oA */
+	const char *full_name;  /* -F, or NULL */
+	const char *sender;     /* -f, -r, or NULL: the caller */
+	const char *envid;      /* -V */
+	const char *ret;        /* -R: "FULL" or "HDRS" */
+	const char *notify;     /* -N, as the NOTIFY parameter wants it */
+	const char *body;       /* -B: "7BIT" or "8BITMIME" */
+	bool ignore_dots;       /* -i, -oi */
+	bool from_header;       /* -t */
+	bool verbose;           /* -v */
+	char **recipients;      /* the rest of the command line */
 	int nrecipients;
 };
 
@@ -60,10 +60,10 @@ struct recipients {
 void recipients_add(struct arena *a, struct recipients *r, struct span address); /* past RECIPIENTS_MAX: fatal */
 
 struct letter {
-	struct span sender;   /* internal form; empty: <> */
+	struct span sender; /* internal form; empty: <> */
 	struct recipients to;
-	struct buf header;    /* completed, with its empty line; LF */
-	FILE *body;           /* the rest, LF; NULL: empty */
+	struct buf header; /* completed, with its empty line; LF */
+	FILE *body;        /* the rest, LF; NULL: empty */
 	bool has_8bit;
 };
 

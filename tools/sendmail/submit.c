@@ -44,7 +44,7 @@ struct dialogue {
 	struct stream *s;
 	struct smtp_reply_parser reply;
 	bool verbose;
-	bool broken;   /* no reply: EX_TEMPFAIL */
+	bool broken; /* no reply: EX_TEMPFAIL */
 };
 
 /* Wait for a reply: its code, or 0 when the conversation is over. */
