@@ -51,6 +51,9 @@ static enum map_status pcre_holds(struct match_state *m, const struct pattern *p
 	int rc = pcre2_match(p->pcre, (PCRE2_SPTR)m->key_cstr, m->key.len, 0, 0, data, m->t->limits);
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(data);
 
+	/* Compiled code has 32 KiB of stack; the interpreter works on the heap. */
+	if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+		rc = pcre2_match(p->pcre, (PCRE2_SPTR)m->key_cstr, m->key.len, 0, PCRE2_NO_JIT, data, m->t->limits);
 	m->ngroups = rc > 0 ? (size_t)rc : 0;
 	if (m->ngroups > GROUPS_MAX)
 		m->ngroups = GROUPS_MAX;

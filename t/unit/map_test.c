@@ -185,6 +185,16 @@ static const struct lookup pattern_lookups[] = {
 	{ NULL, NULL },
 };
 
+static const char *long_key(void)
+{
+	char *key = arena_alloc(&arena, 6001);
+
+	for (int i = 0; i < 5999; i++)
+		key[i] = "acbd"[i % 4];
+	key[5999] = 'x';
+	return key;
+}
+
 static void test_regexp(void **state)
 {
 	struct buf w;
@@ -210,6 +220,9 @@ static void test_regexp(void **state)
 		    (const struct lookup[]){ { "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "?" },
 					     { NULL, NULL } });
 	assert_string_equal(buf_cstr(&w), "");
+	/* what needs more stack than compiled patterns have */
+	check_table(table_pcre_parse("f", SPAN("/^(?:(a|b)(?:c|d)?)*x$/ long\n"), &w),
+		    (const struct lookup[]){ { long_key(), "long" }, { NULL, NULL } });
 	buf_free(&w);
 }
 
