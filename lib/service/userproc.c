@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,6 +77,7 @@ static struct {
 	size_t nchildren, nsessions;
 	int64_t limit_warned_at_ms;
 	bool draining, stopping;
+	struct stat log; /* the file that lines go to */
 } parent;
 
 static void report_busy(uint32_t started)
@@ -169,13 +171,18 @@ static void child_drop(struct child *c)
 		loop_stop(parent.loop);
 }
 
-static bool child_tell(struct child *c, enum userproc_word word)
+static bool child_send(struct child *c, enum userproc_word word, int fd)
 {
 	if (c->src.fd < 0)
 		return false;
 	buf_reset(&parent.out);
 	userproc_put(&parent.out, word, 0);
-	return frame_send(c->src.fd, buf_span(&parent.out), -1, clock_mono_ms()) == IO_OK;
+	return frame_send(c->src.fd, buf_span(&parent.out), fd, clock_mono_ms()) == IO_OK;
+}
+
+static bool child_tell(struct child *c, enum userproc_word word)
+{
+	return child_send(c, word, -1);
 }
 
 static void child_said(struct child *c, enum userproc_word word, uint32_t n)
@@ -474,11 +481,25 @@ static void wind_up(enum service_order order)
 		loop_stop(parent.loop);
 }
 
+/* Reading orders may have put another file in the place of the log. */
+static bool log_was_changed(void)
+{
+	struct stat now;
+
+	if (log_fd() < 0 || fstat(log_fd(), &now) < 0 || (now.st_ino == parent.log.st_ino && now.st_dev == parent.log.st_dev))
+		return false;
+	parent.log = now;
+	return true;
+}
+
 static void orders_ready(struct loop_source *src, uint32_t events)
 {
 	enum service_order order = service_read_order();
 
 	(void)events;
+	if (log_was_changed())
+		list_for_each(node, &parent.children)
+			child_send(list_entry(node, struct child, node), USERPROC_LOG, log_fd());
 	if (order == SERVICE_ORDER_STOP)
 		loop_del(parent.loop, src); /* what follows is end of file for ever */
 	if (order == SERVICE_ORDER_STOP || order == SERVICE_ORDER_DRAIN)
@@ -504,6 +525,7 @@ void userproc_run(const int *listeners, int nlisteners, const struct userproc *u
 		io_set_nonblock(listeners[i]);
 		loop_add(parent.loop, &parent.listeners[i], EPOLLIN);
 	}
+	log_was_changed();
 	parent.orders.fd = service_order_fd();
 	parent.orders.ready = orders_ready;
 	loop_add(parent.loop, &parent.orders, EPOLLIN);

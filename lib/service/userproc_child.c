@@ -6,6 +6,7 @@
 #include "lib/service/userproc_child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -268,6 +269,8 @@ static void take_frame(struct buf *frame, bool *may_leave_r)
 	} else if (userproc_get(buf_span(frame), &word, &n)) {
 		if (word == USERPROC_QUIT)
 			stop();
+		if (word == USERPROC_LOG && client >= 0)
+			dup3(client, log_fd(), O_CLOEXEC); /* in one step: threads may be writing lines */
 		me.draining |= word == USERPROC_DRAIN;
 		*may_leave_r |= word == USERPROC_LEAVE;
 	}

@@ -5,6 +5,7 @@
  *
  *	parent -> child   S session (as auth sent it, with the client's descriptor)   D drain: leave when the sessions are over
  *	                  Q stop: sessions say goodbye                                L leave: the answer to B
+ *	                  O the log goes to the descriptor that comes along
  *	child -> parent   E n: the n-th session is over                               B n: idle, having had n sessions
  *
  * Sessions are numbered by the order in which they went through the socket, from 1. The parent answers B with L only when n is
@@ -23,6 +24,7 @@ enum userproc_word {
 	USERPROC_DRAIN = 'D',
 	USERPROC_QUIT = 'Q',
 	USERPROC_LEAVE = 'L',
+	USERPROC_LOG = 'O',
 	USERPROC_ENDED = 'E',
 	USERPROC_BYE = 'B',
 };

@@ -108,6 +108,15 @@ $c->expect(qr/BYE/);
 $p->wait_until('the end of the old process', sub { !kill 0, $got->{pid} });
 pass 'the old process leaves with its last session';
 
+# A new log file is in use by all, the users' processes included.
+rename $p->maillog, $p->maillog . '.1' or die $!;
+is + ($p->tool('posthouse', 'logrotate'))[0], 0, 'logrotate';
+$p->wait_until('the line in the new log', sub {
+	$i->cmd1('log', qr/./);
+	Posthouse::slurp($p->maillog) =~ /userecho\[$new->{pid}\]: a line of the user's process/;
+});
+$p->{logpos} = 0;
+
 # The parent of the users' processes dies: its processes end, the next one is found.
 my $parent = (grep { $_->[1] eq 'userecho' && Posthouse::slurp("/proc/$_->[0]/stat") =~ /\) \w (\d+)/ && $1 == $p->pid } $p->processes)[0][0];
 kill 'KILL', $parent;

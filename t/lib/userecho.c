@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A mailbox server without mailboxes, for tests of the way to it: master.cf runs it in the place of imapd. A session is greeted
- * with what was handed over, then every line comes back; "quit" ends the session, "crash" the process.
+ * with what was handed over, then every line comes back; "quit" ends the session, "crash" the process,
+ * "log" writes a line to the log.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/base/clock.h"
-#include "lib/conf/conf.h"
+#include "lib/base/log.h"
 #include "lib/service/handover.h"
 #include "lib/service/service.h"
 
@@ -40,6 +40,8 @@ static void serve(const struct handover_session *s, int fd)
 	while (st == IO_OK && (st = stream_line(io, 1000, &line, NULL)) == IO_OK) {
 		if (span_is(line, "quit"))
 			break;
+		if (span_is(line, "log"))
+			log_info("a line of the user's process");
 		if (span_is(line, "crash"))
 			raise(SIGSEGV);
 		stream_printf(io, "echo %.*s\r\n", SPAN_ARG(line));
