@@ -37,6 +37,15 @@ static struct span take_line(struct span *rest)
 	return line;
 }
 
+static struct span without_line_end(struct span line)
+{
+	if (span_ends(line, "\n"))
+		line.len--;
+	if (span_ends(line, "\r"))
+		line.len--;
+	return line;
+}
+
 static void add_line(struct buf *out, struct span line)
 {
 	buf_add_span(out, line);
@@ -188,7 +197,7 @@ static struct span take_entry(struct span *text, struct buf *logical)
 	size_t taken = line.len;
 
 	buf_reset(logical);
-	buf_add_span(logical, span_trim(line));
+	buf_add_span(logical, without_line_end(line));
 	for (size_t ahead = taken; rest.len > 0;) {
 		line = take_line(&rest);
 		ahead += line.len;
@@ -196,8 +205,7 @@ static struct span take_entry(struct span *text, struct buf *logical)
 			continue;
 		if (!is_continuation(line))
 			break;
-		buf_addc(logical, ' ');
-		buf_add_span(logical, span_trim(line));
+		buf_add_span(logical, without_line_end(line));
 		taken = ahead;
 	}
 	line = span_head(*text, taken);
