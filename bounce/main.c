@@ -22,7 +22,7 @@ static void prepare(void)
 /* One outcome for the message, with index 0: OK done, TEMP to be done again. */
 static bool answer(int fd, const struct job_message *m, bool done)
 {
-	struct job_outcome outcome = { 0, done ? VERDICT_OK : VERDICT_TEMP };
+	struct job_outcome outcome = { .class = done ? VERDICT_OK : VERDICT_TEMP };
 	struct job_result result = { .outcomes = &outcome, .noutcomes = 1 };
 	struct buf frame;
 	bool ok;

@@ -64,7 +64,7 @@ static void report(struct run *run, const struct task *t)
 		memcpy(result.id, m->id, sizeof result.id);
 		result.outcomes = arena_array(run->a, m->nrcpts, sizeof *result.outcomes);
 		for (size_t i = 0; i < m->nrcpts; i++)
-			result.outcomes[i] = (struct job_outcome){ m->rcpts[i].index, class };
+			result.outcomes[i] = (struct job_outcome){ .index = m->rcpts[i].index, .class = class };
 		ok = job_put_result(&frame, &result);
 	} else {
 		/* Writing things down may make a file in the queue: it must not be root's. */

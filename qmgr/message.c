@@ -269,6 +269,14 @@ void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class)
 	}
 }
 
+void message_passed_on(struct message *m, uint32_t rcpt)
+{
+	struct queue_envelope *env = &m->awake->env;
+
+	if (rcpt < env->nrcpts)
+		env->rcpts[rcpt].notify &= (uint8_t)~QUEUE_NOTIFY_SUCCESS;
+}
+
 void message_notice_failed(struct message *m)
 {
 	m->awake->notice_failed = true;

@@ -118,6 +118,8 @@ void message_changed(struct message *m);
 void message_task_done(struct task *t);
 /* One recipient of a task was dealt with: what an agent reported. */
 void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class);
+/* Delivered to a server that tells the sender itself, when the sender asked for that. */
+void message_passed_on(struct message *m, uint32_t rcpt);
 /* qmgr itself decides that a recipient is deferred (site down) or bounced: logged and journaled here. */
 void message_verdict(struct message *m, uint32_t rcpt, struct verdict v);
 void message_notice_failed(struct message *m);

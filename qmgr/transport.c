@@ -382,8 +382,11 @@ static void take_outcomes(struct part *p, const struct job_result *r)
 
 	for (size_t i = 0; i < r->noutcomes; i++) {
 		good = good && r->outcomes[i].class == VERDICT_OK;
-		if (p->task->kind == JOB_DELIVER)
-			message_outcome(m, r->outcomes[i].index, r->outcomes[i].class);
+		if (p->task->kind != JOB_DELIVER)
+			continue;
+		message_outcome(m, r->outcomes[i].index, r->outcomes[i].class);
+		if (r->outcomes[i].passed_on)
+			message_passed_on(m, r->outcomes[i].index);
 	}
 	if (p->task->kind != JOB_DELIVER && !good)
 		message_notice_failed(m);

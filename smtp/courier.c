@@ -163,6 +163,8 @@ static void try_servers(struct courier *c, struct letter *l)
 {
 	struct attempt t = { .servers = c->peer != NULL };
 
+	if (!letter_has(l, LETTER_OPEN))
+		return;
 	if (c->peer == NULL && !connect_fresh(c, &t)) {
 		give_up(c, l, &t);
 		return;
@@ -190,34 +192,16 @@ static void try_servers(struct courier *c, struct letter *l)
 	}
 }
 
-static bool open_message(struct courier *c, struct letter *l)
-{
-	const struct job_message *m = l->m;
-	enum queue_status status = queue_open(m->id, &m->place, &l->content);
-	struct verdict v;
-
-	if (status == QUEUE_OK)
-		return true;
-	if (status == QUEUE_ERROR)
-		v = verdict_errno(&c->a, "cannot open queue file", errno);
-	else
-		v = verdict_make(&c->a, "4.3.0", status == QUEUE_GONE ? "queue file is gone" : "queue file is corrupt");
-	if (status == QUEUE_CORRUPT && queue_move_corrupt(m->id, &m->place) < 0)
-		log_warn("%s: cannot put corrupt queue file aside: %s", m->id, strerrordesc_np(errno));
-	log_warn("%s: " SPAN_FMT, m->id, SPAN_ARG(v.text));
-	letter_fail(l, v, SPAN_NONE, true);
-	return false;
-}
-
 static void carry(struct courier *c, struct letter *l)
 {
 	if (c->down) {
 		mark_ready(l);
 		letter_fail(l, c->down_why, c->down_relay, true);
-	} else if (open_message(c, l)) {
+	} else {
 		try_servers(c, l);
-		queue_close(l->content);
 	}
+	for (size_t i = 0; i < l->m->nrcpts; i++)
+		outcome_log(l->m, &l->m->rcpts[i], &l->outcomes[i]);
 }
 
 static bool send_frame(struct courier *c)
@@ -225,22 +209,51 @@ static bool send_frame(struct courier *c)
 	return frame_send(c->qmgr, buf_span(&c->out), -1, clock_deadline(conf->ipc_timeout_ms)) == IO_OK;
 }
 
+/*
+ * There is nothing to journal in. A message that is gone is done: whoever delivered the last of it removed it. A damaged one
+ * qmgr reads again and puts aside.
+ */
+static bool report_unreadable(struct courier *c, const struct job_message *m, enum queue_status status)
+{
+	struct job_result r = { .noutcomes = m->nrcpts };
+
+	log_warn("%s: queue file is %s", m->id, status == QUEUE_GONE ? "gone" : "corrupt");
+	memcpy(r.id, m->id, sizeof r.id);
+	r.outcomes = arena_array(&c->a, m->nrcpts, sizeof *r.outcomes);
+	for (size_t i = 0; i < m->nrcpts; i++)
+		r.outcomes[i] = (struct job_outcome){
+			.index = m->rcpts[i].index,
+			.class = status == QUEUE_GONE ? VERDICT_OK : VERDICT_TEMP,
+		};
+	return job_put_result(&c->out, &r) && send_frame(c);
+}
+
+static void begin_letter(struct courier *c, struct letter *l, const struct job_message *m)
+{
+	*l = (struct letter){ .a = &c->a, .m = m, .room = c->room, .start_us = clock_wall_us() };
+	l->rcpts = arena_array(&c->a, m->nrcpts, sizeof *l->rcpts);
+	l->outcomes = arena_array(&c->a, m->nrcpts, sizeof *l->outcomes);
+	for (size_t i = 0; i < m->nrcpts; i++) {
+		l->rcpts[i].rcpt = &m->rcpts[i];
+		l->outcomes[i].start_us = l->start_us;
+	}
+}
+
 static bool deliver_message(struct courier *c, const struct job_message *m)
 {
-	struct letter l = { .a = &c->a, .m = m, .room = c->room, .start_us = clock_wall_us() };
-	bool down;
+	enum queue_status status;
+	struct letter l;
 
-	l.rcpts = arena_array(&c->a, m->nrcpts, sizeof *l.rcpts);
-	l.outcomes = arena_array(&c->a, m->nrcpts, sizeof *l.outcomes);
-	for (size_t i = 0; i < m->nrcpts; i++) {
-		l.rcpts[i].rcpt = &m->rcpts[i];
-		l.outcomes[i].start_us = l.start_us;
-	}
+	begin_letter(c, &l, m);
+	status = queue_open(m->id, &m->place, &l.content);
+	if (status == QUEUE_GONE || status == QUEUE_CORRUPT)
+		return report_unreadable(c, m, status);
+	if (status == QUEUE_ERROR)
+		letter_fail(&l, verdict_errno(&c->a, "cannot open queue file", errno), SPAN_NONE, true);
 	carry(c, &l);
-	for (size_t i = 0; i < m->nrcpts; i++)
-		outcome_log(m, &m->rcpts[i], &l.outcomes[i]);
-	down = c->down;
-	return outcome_report(m, l.outcomes, down, down ? c->down_why.text : SPAN_NONE, &c->out) && send_frame(c);
+	if (status == QUEUE_OK)
+		queue_close(l.content);
+	return outcome_report(m, l.outcomes, c->down, c->down ? c->down_why.text : SPAN_NONE, &c->out) && send_frame(c);
 }
 
 /* --- jobs ------------------------------------------------------------------------------------------------------------- */

@@ -23,6 +23,14 @@ bool letter_has(const struct letter *l, enum letter_state state)
 	return false;
 }
 
+/* A server that knows of DSN has been told of NOTIFY and takes it from here. */
+static void mark_passed_on(struct letter *l, const struct peer *p)
+{
+	for (size_t i = 0; i < l->m->nrcpts; i++)
+		if (l->rcpts[i].state == LETTER_ACCEPTED)
+			l->outcomes[i].passed_on = (p->ehlo.exts & SMTP_EXT_DSN) != 0;
+}
+
 static void decide(struct letter *l, size_t i, struct verdict v, bool final)
 {
 	l->outcomes[i].verdict = v;
@@ -295,7 +303,10 @@ static void send_content(struct letter *l, struct peer *p)
 		decide_all(l, v, p->parser.reply.code != 421);
 	} else {
 		p->unfinished = false;
-		decide_all(l, peer_verdict(p, PEER_DOT, l->a), false);
+		v = peer_verdict(p, PEER_DOT, l->a);
+		if (v.class == VERDICT_OK)
+			mark_passed_on(l, p);
+		decide_all(l, v, false);
 	}
 }
 

@@ -5,7 +5,7 @@
 
 #include "lib/queue/format.h"
 
-enum { RCPT_MIN_BYTES = 17, MESSAGE_MIN_BYTES = 40, OUTCOME_BYTES = 5 };
+enum { RCPT_MIN_BYTES = 17, MESSAGE_MIN_BYTES = 40, OUTCOME_BYTES = 5, PASSED_ON = 0x80 };
 
 static void begin(struct buf *b, enum job_frame type)
 {
@@ -197,7 +197,7 @@ bool job_put_result(struct buf *b, const struct job_result *r)
 	pack_u32(b, (uint32_t)r->noutcomes);
 	for (size_t i = 0; i < r->noutcomes; i++) {
 		pack_u32(b, r->outcomes[i].index);
-		pack_u8(b, (uint8_t)r->outcomes[i].class);
+		pack_u8(b, (uint8_t)(r->outcomes[i].class | (r->outcomes[i].passed_on ? PASSED_ON : 0)));
 	}
 	return !b->overflow;
 }
@@ -221,6 +221,8 @@ bool job_get_result(struct span frame, struct arena *a, struct job_result *r_r)
 
 		r_r->outcomes[i].index = unpack_u32(&u);
 		class = unpack_u8(&u);
+		r_r->outcomes[i].passed_on = class & PASSED_ON;
+		class &= (uint8_t)~PASSED_ON;
 		if (class > VERDICT_PERM)
 			return false;
 		r_r->outcomes[i].class = class;

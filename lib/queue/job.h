@@ -75,6 +75,7 @@ struct job {
 struct job_outcome {
 	uint32_t index;
 	enum verdict_class class; /* OK delivered, TEMP deferred, PERM bounced */
+	bool passed_on;           /* OK, and the server that has it now answers for NOTIFY=SUCCESS (RFC 3461 5.2.1) */
 };
 
 struct job_result {

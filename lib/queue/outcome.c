@@ -169,7 +169,8 @@ bool outcome_report(const struct job_message *m, const struct outcome *of, bool 
 	memcpy(result.id, m->id, sizeof result.id);
 	result.outcomes = m->nrcpts ? mem_realloc_array(NULL, m->nrcpts, sizeof *result.outcomes) : NULL;
 	for (size_t i = 0; i < m->nrcpts; i++)
-		result.outcomes[i] = (struct job_outcome){ m->rcpts[i].index, final_class(&of[i].verdict) };
+		result.outcomes[i] = (struct job_outcome){ m->rcpts[i].index, final_class(&of[i].verdict),
+							    of[i].passed_on };
 	ok = job_put_result(frame, &result);
 	free(result.outcomes);
 	return ok;

@@ -15,6 +15,7 @@ struct outcome {
 	struct verdict verdict; /* text: what goes into the parentheses of status=sent (...); also the journal's reason */
 	struct span relay;      /* "mx.example.com[192.0.2.1]:25", "local"; empty: none was reached */
 	unsigned conn_use;      /* which message of its connection this was, from 1; 0: there is no such thing */
+	bool passed_on;         /* see struct job_outcome */
 	int64_t start_us;       /* the worker took the message up */
 	int64_t ready_us;       /* its connection was ready for the message; 0: none was needed or none came about */
 };

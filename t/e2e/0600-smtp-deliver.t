@@ -14,7 +14,7 @@ my $t = SmtpTest->new;
 	my $s = $t->server(EXT => [qw(PIPELINING 8BITMIME DSN ENHANCEDSTATUSCODES)], DOT => '250 2.0.0 Ok: queued as X1');
 	my $m = $t->letter({ content => "Subject: dots\n\n.\n..two\nlone \r cr\nlast" }, 'bob@example.test');
 	my $r = $t->job($s->{hop}, $m);
-	is $r->{$m}{0}, 'sent', 'delivered';
+	is $r->{$m}{0}, 'passed', 'delivered, to a server that answers for DSN';
 	is $r->{$m}{down}, 0, 'the site is up';
 	my $id = $t->id($m);
 	like $r->{log}, qr{posthouse/smtp\[\d+\]: $id: to=<bob\@example\.test>, relay=127\.0\.0\.1\[127\.0\.0\.1\]:$s->{port}, delay=[\d.]+, delays=[\d.]+/[\d.]+/[\d.]+/[\d.]+, dsn=2\.0\.0, status=sent \(250 2\.0\.0 Ok: queued as X1\)$}m, 'log line';
@@ -23,8 +23,8 @@ my $t = SmtpTest->new;
 
 	my @two = ($t->letter('a@example.test'), $t->letter('b@example.test'));
 	$r = $t->job($s->{hop}, @two);
-	is $r->{ $two[0] }{0}, 'sent', 'second on the same connection';
-	is $r->{ $two[1] }{0}, 'sent', 'third';
+	is $r->{ $two[0] }{0}, 'passed', 'second on the same connection';
+	is $r->{ $two[1] }{0}, 'passed', 'third';
 	like $r->{log}, qr{to=<a\@example\.test>, relay=\S+, conn_use=2, delay=}, 'conn_use=2';
 	like $r->{log}, qr{to=<b\@example\.test>, relay=\S+, conn_use=3, delay=}, 'conn_use=3';
 	$t->play('idle');
@@ -40,7 +40,7 @@ my $t = SmtpTest->new;
 	my $m = $t->letter({ sender => 'se+nder@client.test', flags => 1 | 8 }, 'ok@example.test|7|rfc822;o=k@example.test',
 			   'bad@example.test|||alias@example.test', 'later@example.test', 'a"b@example.test');
 	my $r = $t->job($s->{hop}, $m);
-	is_deeply [ @{ $r->{$m} }{ 0 .. 3 } ], [qw(sent bounced deferred sent)], 'each recipient its own fate';
+	is_deeply [ @{ $r->{$m} }{ 0 .. 3 } ], [qw(passed bounced deferred passed)], 'each recipient its own fate';
 	like $s->said, qr{MAIL FROM:<se\+nder\@client\.test> SIZE=\d+ BODY=8BITMIME RET=HDRS$}m, 'parameters of MAIL';
 	like $s->said, qr{RCPT TO:<"a\\"b"\@example\.test>$}m, 'quoted where needed';
 	like $s->said, qr{RCPT TO:<ok\@example\.test> NOTIFY=NEVER,SUCCESS,FAILURE ORCPT=rfc822;o\+3Dk\@example\.test$}m, 'parameters of RCPT';

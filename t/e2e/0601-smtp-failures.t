@@ -151,7 +151,16 @@ for my $how ('close', '421 4.4.2 idle too long') {
 	ok $file, 'queue file found';
 	rename $file, "$file.away";
 	my $r = $t->job($s->{hop}, $m);
-	is $r->{$m}{0}, 'deferred', 'a message that is gone is not reported delivered';
+	is $s->said, '', 'a message that is gone: nobody is connected to';
+	is $r->{$m}{0}, 'sent', 'it counts as done';
+	rename "$file.away", $file;
+	open my $f, '+<', $file;
+	seek $f, 20, 0;
+	print $f "\xff" x 20;
+	close $f;
+	$r = $t->job($s->{hop}, $m);
+	is $r->{$m}{0}, 'deferred', 'a damaged one is left to qmgr';
+	ok -e $file, 'and stays where it is';
 	$t->play('idle');
 }
 

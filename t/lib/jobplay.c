@@ -5,7 +5,7 @@
  *
  *	new NAME SENDER FLAGS FILE RCPT...   put a message in the queue; SENDER `-': null; RCPT: address[|notify[|orcpt[|original]]]
  *	last 0|1                             whether the jobs to follow hold all pending recipients (1)
- *	job TRANSPORT NEXTHOP NAME...        "result NAME down=0 0=sent 1=deferred (reason)" for each
+ *	job TRANSPORT NEXTHOP NAME...        "result NAME down=0 0=sent 1=deferred (reason)" for each; passed: sent and passed_on
  *	probe TRANSPORT NEXTHOP              "probe down=1 (reason)"
  *	idle                                 nothing to do for this destination
  *	show NAME                            "rcpt 0 state=1 attempts=0 dsn=2.0.0 relay=R (reason)" for each; or "gone"
@@ -134,7 +134,8 @@ static void print_result(const struct job_result *r)
 	else
 		printf("result %s down=%d", name, r->site_down);
 	for (size_t i = 0; i < r->noutcomes; i++)
-		printf(" %u=%s", r->outcomes[i].index, classes[r->outcomes[i].class]);
+		printf(" %u=%s", r->outcomes[i].index,
+		       r->outcomes[i].passed_on ? "passed" : classes[r->outcomes[i].class]);
 	printf(" (" SPAN_FMT ")\n", SPAN_ARG(r->reason));
 }
 
