@@ -9,6 +9,7 @@
 
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
+#include "lib/service/sandbox.h"
 #include "lib/service/worker.h"
 
 static void change_root(const char *dir)
@@ -48,6 +49,8 @@ void worker_jail(void)
 		change_root(".");
 	if (pw)
 		become(pw);
+	if (s->identity != SERVICE_AS_ROOT && !sandbox_enter(s->identity == SERVICE_AS_LOGIN))
+		log_debug("no system call filter: %m");
 	if (privileged)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

@@ -3,6 +3,7 @@
  * The user's process: the main thread takes sessions from the parent and keeps the count, each session runs in a thread of its
  * own. It leaves when it has been idle long enough and the parent agrees, when it is told to stop, or when the parent is gone.
  */
+#include "lib/service/sandbox.h"
 #include "lib/service/userproc_child.h"
 
 #include <errno.h>
@@ -134,6 +135,8 @@ static void become(const struct user *u)
 			log_fatal("%s(%s): did not become uid %d gid %d", me.up->protocol, name, (int)u->uid, (int)u->gid);
 	}
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (!sandbox_enter(true))
+		log_debug("no system call filter: %s", strerror(errno));
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	umask(077);
 	if ((u->home == NULL || chdir(u->home) < 0) && chdir("/") < 0)

@@ -56,6 +56,7 @@ for ($p->processes) {
 	my ($uid) = $proc =~ /^Uid:\t(\d+)\t\1\t\1\t\1$/m;
 	if ($program =~ /^(imapd|pop3d)$/) { # the parent, and one that has become the user
 		$users{$program}{ $uid // 'mixed' }++;
+		like $proc, qr/^Seccomp:\t2$/m, "$program as alice can run nothing" if $uid && $Posthouse::BIN !~ /asan|tsan/;
 		next;
 	}
 	next unless exists $who{$program};

@@ -4,10 +4,12 @@
  * behind that does not mind SIGTERM. -T: SINGLE instead of threads; -X: exclusive; -R: RUN; -B when: fails on purpose
  * (start: before readiness, session: in the first session). -I login, -I root: who to run as.
  */
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -42,9 +44,38 @@ static pid_t leave_orphan(void)
 	return pid;
 }
 
+/* What a process that was taken over would try. */
+static const char *try_exec(void)
+{
+	char *const argv[] = { (char *)(uintptr_t) "true", NULL };
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execv("/bin/true", argv);
+		_exit(errno == EPERM ? 1 : 2);
+	}
+	waitpid(pid, &status, 0);
+	return status == 0 ? "exec works" : WEXITSTATUS(status) == 1 ? "exec is forbidden" : "exec fails";
+}
+
+static const char *try_socket(int family)
+{
+	int fd = socket(family, SOCK_STREAM, 0);
+
+	if (fd < 0)
+		return "socket is forbidden";
+	close(fd);
+	return "socket works";
+}
+
 static void answer(struct stream *st, struct span line)
 {
-	if (span_is(line, "orphan"))
+	if (span_is(line, "exec"))
+		stream_printf(st, "%s\r\n", try_exec());
+	else if (span_is(line, "inet") || span_is(line, "unix"))
+		stream_printf(st, "%s\r\n", try_socket(span_is(line, "inet") ? AF_INET : AF_UNIX));
+	else if (span_is(line, "orphan"))
 		stream_printf(st, "orphan %d\r\n", (int)leave_orphan());
 	else
 		stream_printf(st, SPAN_FMT "\r\n", SPAN_ARG(line));
