@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -14,6 +15,7 @@
 #include "lib/io/frame.h"
 #include "lib/queue/job.h"
 #include "lib/service/layout.h"
+#include "lib/service/logto.h"
 
 enum { QMGR_TIMEOUT_MS = 60 * 1000, ACTIONS_MAX = 100 };
 
@@ -35,7 +37,24 @@ static struct verb verbs[] = {
 };
 
 static int qmgr = -1;
+static int maillog = -1; /* maillog_file; -1: syslog */
 static bool failed;
+
+/* Said to the caller, and kept in the log of the mail system: who deleted that letter? */
+static void record(const char *line)
+{
+	int facility = LOG_MAIL;
+
+	fprintf(stderr, "postsuper: %s\n", line);
+	if (maillog >= 0) {
+		logto_use(conf, "postsuper", maillog);
+		log_info("%s", line);
+		log_open("postsuper", LOG_TO_STDERR, -1, 0);
+	} else {
+		(void)logto_facility(conf->syslog_facility, &facility);
+		syslog(facility | LOG_INFO, "%s", line);
+	}
+}
 
 /* --- telling qmgr ------------------------------------------------------------------------------------------------- */
 
@@ -117,6 +136,7 @@ static int change(struct verb *v, const char *id, const struct queue_place *plac
 
 static void change_message(struct verb *v, const char *id, const struct queue_place *place, const char *queue)
 {
+	char line[128];
 	struct queue_message *m = NULL;
 	enum queue_status status = queue_open(id, place, &m);
 	bool wanted = status == QUEUE_OK && in_queue(queue_envelope(m), queue) && applies(v, queue_envelope(m));
@@ -142,7 +162,8 @@ static void change_message(struct verb *v, const char *id, const struct queue_pl
 	}
 	v->count++;
 	tell_qmgr(id);
-	fprintf(stderr, "postsuper: %s: %s\n", id, v->log);
+	snprintf(line, sizeof line, "%s: %s", id, v->log);
+	record(line);
 }
 
 /* --- which messages ----------------------------------------------------------------------------------------------- */
@@ -272,6 +293,8 @@ struct request {
 
 static int run(const struct request *requests, size_t n, bool check, char **queues)
 {
+	char line[128];
+
 	qmgr = frame_connect("public/qmgr", clock_deadline(QMGR_TIMEOUT_MS));
 	if (check)
 		check_queue();
@@ -282,9 +305,11 @@ static int run(const struct request *requests, size_t n, bool check, char **queu
 			act(requests[i].verb, requests[i].argument, *queue);
 	}
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-		if (verbs[i].count > 0)
-			fprintf(stderr, "postsuper: %s: %llu message%s\n", verbs[i].total,
-				(unsigned long long)verbs[i].count, verbs[i].count == 1 ? "" : "s");
+		if (verbs[i].count > 0) {
+			snprintf(line, sizeof line, "%s: %llu message%s", verbs[i].total,
+				 (unsigned long long)verbs[i].count, verbs[i].count == 1 ? "" : "s");
+			record(line);
+		}
 	if (qmgr >= 0)
 		close(qmgr);
 	return failed ? EX_UNAVAILABLE : EX_OK;
@@ -293,6 +318,7 @@ static int run(const struct request *requests, size_t n, bool check, char **queu
 int main(int argc, char **argv)
 {
 	struct request requests[ACTIONS_MAX];
+	static char tag[128];
 	const char *dir = NULL;
 	size_t n = 0;
 	bool check = false;
@@ -319,6 +345,9 @@ int main(int argc, char **argv)
 		log_error("%s: %m", conf->queue_directory);
 		return EX_UNAVAILABLE;
 	}
+	maillog = logto_open_file(conf);
+	snprintf(tag, sizeof tag, "%s/postsuper", conf->syslog_name);
+	openlog(tag, LOG_PID, LOG_MAIL);
 	if (!become_mail_owner()) {
 		log_error("cannot become mail_owner %s: %m", conf->mail_owner);
 		return EX_NOPERM;

@@ -94,6 +94,7 @@ is +(Posthouse::run("$Posthouse::BIN/postcat", "$dir/main.cf"))[0], 64, 'a file 
 sub super { return $p->tool('postsuper', @_) }
 ($status, $text) = super('-h', $one);
 is $status, 0, 'postsuper -h';
+like $p->wait_log(qr/postsuper\[\d+\]: \Q$one\E: placed on hold$/), qr/posthouse/, 'the log says so, too';
 like $text, qr/^postsuper: \Q$one\E: placed on hold\npostsuper: Placed on hold: 1 message$/m, 'says so';
 %q = queue();
 is $q{$one}{queue_name}, 'hold', 'it is on hold';
