@@ -83,17 +83,19 @@ ok !IO::Socket::INET->new(PeerAddr => $p->address, PeerPort => 2702), 'a removed
 is $c->cmd1('on', qr/./), 'on', 'a session of a removed service goes on';
 
 # Addresses change while it runs: one port on all addresses, then on one only, and back.
+# A port of this run alone: other tests listen on addresses of their own.
+my $everywhere = 20000 + $$ % 10000;
 $p->set(inet_interfaces => '127.0.0.1');
-Posthouse::write_file($master_cf, "0.0.0.0:2701 inet n - - - 3 echo\n");
+Posthouse::write_file($master_cf, "0.0.0.0:$everywhere inet n - - - 3 echo\n");
 $p->reload;
-($c, $pid) = session(2701);
-Posthouse::write_file($master_cf, "$p->{address}:2701 inet n - - - 3 echo\n");
+($c, $pid) = session($everywhere);
+Posthouse::write_file($master_cf, "$p->{address}:$everywhere inet n - - - 3 echo\n");
 $p->reload;
-($c, $pid) = session(2701);
+($c, $pid) = session($everywhere);
 ok $pid, 'from 0.0.0.0 to one address without a stop';
-Posthouse::write_file($master_cf, "0.0.0.0:2701 inet n - - - 3 echo\n");
+Posthouse::write_file($master_cf, "0.0.0.0:$everywhere inet n - - - 3 echo\n");
 $p->reload;
-($c, $pid) = session(2701);
+($c, $pid) = session($everywhere);
 ok $pid, 'and back';
 
 # restart of one service; SIGHUP is a reload; the log file is opened anew.
