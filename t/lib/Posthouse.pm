@@ -23,6 +23,7 @@ use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use POSIX qw(:sys_wait_h);
+use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time);
 
 our $TIMEOUT = $ENV{TEST_TIMEOUT} || 30;
@@ -244,6 +245,7 @@ sub connect {
 	my $sock = IO::Socket::INET->new(PeerAddr => $self->{address}, PeerPort => $self->port($port), Timeout => $TIMEOUT)
 		or die "connect $self->{address}:" . $self->port($port) . ": $@\n";
 	$sock->autoflush(1);
+	setsockopt $sock, IPPROTO_TCP, TCP_NODELAY, 1; # or each small write waits for the other's delayed acknowledgement
 	return Posthouse::Conn->new($sock, $self);
 }
 
