@@ -20,24 +20,24 @@ enum { SITE_FRESH_MS = 30 * 1000 };
 
 struct courier {
 	int qmgr;
-	struct buf in, out;      /* frames */
-	struct arena a;          /* this job */
-	char *room;              /* for encoding content */
+	struct buf in, out; /* frames */
+	struct arena a;     /* this job */
+	char *room;         /* for encoding content */
 	/* the destination, kept from job to job */
 	struct arena site_arena;
-	char *nexthop;           /* NULL: none yet */
+	char *nexthop; /* NULL: none yet */
 	struct site site;
 	int64_t site_until_ms;
 	struct peer *peer;
-	int64_t leave_at_ms;     /* nothing to do: the peer is let go then */
-	size_t next_host;        /* in site.hosts: the one after peer's */
+	int64_t leave_at_ms; /* nothing to do: the peer is let go then */
+	size_t next_host;    /* in site.hosts: the one after peer's */
 	/* this job */
-	bool down;               /* no host of the destination answers; its remaining messages are not tried */
+	bool down; /* no host of the destination answers; its remaining messages are not tried */
 	struct verdict down_why;
 	struct span down_relay;
 };
 
-/* --- the destination -------------------------------------------------------------------------------------------------- */
+/* --- the destination ---------------------------------------------------------------------------------------------- */
 
 static void leave(struct courier *c)
 {
@@ -71,10 +71,10 @@ static void look_up(struct courier *c)
 }
 
 struct attempt {
-	struct verdict why;  /* of the last failure */
-	struct span relay;   /* where it was, when a server was connected to */
+	struct verdict why; /* of the last failure */
+	struct span relay;  /* where it was, when a server was connected to */
 	bool site_down;
-	unsigned servers;    /* connected to so far */
+	unsigned servers; /* connected to so far */
 };
 
 /* As long as one host failed only for now, so did the destination. */
@@ -123,7 +123,7 @@ static bool connect_fresh(struct courier *c, struct attempt *t)
 	return connect_next(c, t);
 }
 
-/* --- one message ------------------------------------------------------------------------------------------------------ */
+/* --- one message -------------------------------------------------------------------------------------------------- */
 
 /* Who failed for now is open again for the next server; what the last one said stays until that one says more. */
 static void reopen_soft(struct letter *l)
@@ -210,8 +210,8 @@ static bool send_frame(struct courier *c)
 }
 
 /*
- * There is nothing to journal in. A message that is gone is done: whoever delivered the last of it removed it. A damaged one
- * qmgr reads again and puts aside.
+ * There is nothing to journal in. A message that is gone is done: whoever delivered the last of it removed it. A
+ * damaged one qmgr reads again and puts aside.
  */
 static bool report_unreadable(struct courier *c, const struct job_message *m, enum queue_status status)
 {
@@ -256,7 +256,7 @@ static bool deliver_message(struct courier *c, const struct job_message *m)
 	return outcome_report(m, l.outcomes, c->down, c->down ? c->down_why.text : SPAN_NONE, &c->out) && send_frame(c);
 }
 
-/* --- jobs ------------------------------------------------------------------------------------------------------------- */
+/* --- jobs --------------------------------------------------------------------------------------------------------- */
 
 /* Is anybody there? The connection is kept: jobs are to follow when there is. */
 static bool probe(struct courier *c)

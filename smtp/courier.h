@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A delivery slot of qmgr: takes jobs, one after the other, and keeps the connection to the destination between them until it
- * has been IDLE for smtp_connection_cache_time_limit, qmgr names another next hop, or the connection fails. See lib/queue/job.h for what is said to qmgr.
+ * A delivery slot of qmgr: takes jobs, one after the other, and keeps the connection to the destination between them
+ * until it has been IDLE for smtp_connection_cache_time_limit, qmgr names another next hop, or the connection fails. See
+ * lib/queue/job.h for what is said to qmgr.
  *
  *	has		event				does
  *	nothing		JOB				resolve, connect, send; has a peer, or reports why not

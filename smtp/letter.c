@@ -13,7 +13,7 @@
 /* Answers that may be outstanding: what a server has to say must fit into socket buffers while we only write. */
 enum { WINDOW = 100, COMMAND_MAX = 32768 };
 
-/* --- verdicts --------------------------------------------------------------------------------------------------------- */
+/* --- verdicts ----------------------------------------------------------------------------------------------------- */
 
 bool letter_has(const struct letter *l, enum letter_state state)
 {
@@ -55,18 +55,18 @@ static void decide_all(struct letter *l, struct verdict v, bool final)
 			decide(l, i, v, final);
 }
 
-/* --- the envelope as a list of commands ------------------------------------------------------------------------------- */
+/* --- the envelope as a list of commands --------------------------------------------------------------------------- */
 
 struct envelope {
 	struct letter *l;
 	struct peer *p;
 	enum peer_stage *stages;
-	size_t *who;         /* for PEER_RCPT: index in l->rcpts */
-	size_t count;        /* of commands: RSET?, MAIL, RCPT..., DATA */
+	size_t *who;  /* for PEER_RCPT: index in l->rcpts */
+	size_t count; /* of commands: RSET?, MAIL, RCPT..., DATA */
 	bool utf8;
-	bool refused;        /* MAIL was: what was sent after it means nothing */
+	bool refused; /* MAIL was: what was sent after it means nothing */
 	bool data_sent;
-	bool go_ahead;       /* 354 */
+	bool go_ahead; /* 354 */
 };
 
 static void add(struct envelope *e, enum peer_stage stage, size_t who)
@@ -188,7 +188,7 @@ static void put_command(struct envelope *e, size_t at)
 	buf_free(&line);
 }
 
-/* --- its answers ------------------------------------------------------------------------------------------------------ */
+/* --- its answers -------------------------------------------------------------------------------------------------- */
 
 static void answer_to_rcpt(struct envelope *e, size_t who)
 {
@@ -255,7 +255,7 @@ static bool exchange(struct envelope *e, struct verdict *trouble_r, size_t *answ
 	return true;
 }
 
-/* --- content ---------------------------------------------------------------------------------------------------------- */
+/* --- content ------------------------------------------------------------------------------------------------------ */
 
 /* IO_OK, or what is wrong with the connection; *read_r false: with our own file. */
 static enum io_status put_content(struct letter *l, struct peer *p, bool *read_r)
@@ -299,7 +299,7 @@ static void send_content(struct letter *l, struct peer *p)
 	} else if (io != IO_OK) {
 		decide_all(l, peer_lost(p, PEER_BODY, io, l->a), false);
 	} else if (!peer_answer(p, PEER_DOT, l->a, &v)) {
-		/* A 421 is an answer. Without one the server may have the message, and another would be given a second. */
+		/* A 421 is an answer. Without one, the server may have the message: no other is to get it too. */
 		decide_all(l, v, p->parser.reply.code != 421);
 	} else {
 		p->unfinished = false;
@@ -320,7 +320,7 @@ static void send_lone_dot(struct letter *l, struct peer *p)
 		p->unfinished = false;
 }
 
-/* --- what can be known beforehand ------------------------------------------------------------------------------------- */
+/* --- what can be known beforehand --------------------------------------------------------------------------------- */
 
 static bool is_ascii(struct span s)
 {
@@ -367,16 +367,20 @@ static void check_offer(struct envelope *e)
 	struct peer *p = e->p;
 
 	if (has(e, SMTP_EXT_SIZE) && p->ehlo.size && l->m->size > p->ehlo.size)
-		decide_all(l, verdict_make(l->a, "5.3.4", "message size %llu exceeds size limit %llu of server " SPAN_FMT,
-					   (unsigned long long)l->m->size, (unsigned long long)p->ehlo.size,
-					   SPAN_ARG(p->name)), true);
+		decide_all(l,
+			   verdict_make(l->a, "5.3.4", "message size %llu exceeds size limit %llu of server " SPAN_FMT,
+					(unsigned long long)l->m->size, (unsigned long long)p->ehlo.size,
+					SPAN_ARG(p->name)),
+			   true);
 	e->utf8 = has(e, SMTP_EXT_SMTPUTF8) && (l->m->flags & QUEUE_SMTPUTF8 || needs_utf8(l));
 	if (!has(e, SMTP_EXT_SMTPUTF8) && needs_utf8(l))
-		decide_all(l, verdict_make(l->a, "5.6.7", "SMTPUTF8 is required, but was not offered by host " SPAN_FMT,
-					   SPAN_ARG(p->name)), true);
+		decide_all(l,
+			   verdict_make(l->a, "5.6.7", "SMTPUTF8 is required, but was not offered by host " SPAN_FMT,
+					SPAN_ARG(p->name)),
+			   true);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------------------------------------------ */
 
 static void stamp(struct letter *l, const struct peer *p, bool reused)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One message over one connection: MAIL, RCPT for everybody it still has to reach, DATA, content, dot. With PIPELINING the
- * whole envelope leaves in one write and its answers are read as they come; without, each command waits for its answer.
- * DATA is not sent, or ended with a lone dot, when no recipient was accepted (RFC 2920 3.1).
+ * One message over one connection: MAIL, RCPT for everybody it still has to reach, DATA, content, dot. With PIPELINING
+ * the whole envelope leaves in one write and its answers are read as they come; without, each command waits for its
+ * answer. DATA is not sent, or ended with a lone dot, when no recipient was accepted (RFC 2920 3.1).
  */
 #pragma once
 #include <stdbool.h>
@@ -24,20 +24,20 @@ struct letter_rcpt {
 };
 
 struct letter {
-	struct arena *a;                /* of the verdicts */
+	struct arena *a; /* of the verdicts */
 	const struct job_message *m;
 	struct queue_message *content;
-	struct letter_rcpt *rcpts;      /* m->nrcpts of them */
-	struct outcome *outcomes;       /* the same; verdict is valid unless OPEN */
-	char *room;                     /* LETTER_ROOM_BYTES to encode content in */
+	struct letter_rcpt *rcpts; /* m->nrcpts of them */
+	struct outcome *outcomes;  /* the same; verdict is valid unless OPEN */
+	char *room;                /* LETTER_ROOM_BYTES to encode content in */
 	int64_t start_us;
 };
 
 enum { LETTER_ROOM_BYTES = 65536 };
 
 /*
- * Send l to everybody who is OPEN. Afterwards nobody is OPEN or ACCEPTED, unless false is returned: the connection, used before, had
- * gone stale; nothing was decided and a fresh one should be tried.
+ * Send l to everybody who is OPEN. Afterwards nobody is OPEN or ACCEPTED, unless false is returned: the connection,
+ * used before, had gone stale; nothing was decided and a fresh one should be tried.
  */
 bool letter_send(struct letter *l, struct peer *p);
 /* Everybody who is OPEN gets this verdict; final: also when it is a temporary one (DECIDED rather than SOFT). */

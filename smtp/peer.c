@@ -13,7 +13,7 @@
 
 enum { QUOTED_MAX = 600, WATCH_MS = 2000 };
 
-/* --- stages ----------------------------------------------------------------------------------------------------------- */
+/* --- stages ------------------------------------------------------------------------------------------------------- */
 
 static const struct stage {
 	const char *doing;   /* "lost connection with H while ..." */
@@ -52,7 +52,7 @@ int64_t peer_timeout_ms(enum peer_stage stage)
 	return conf->smtp_helo_timeout_ms;
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------------------------------ */
 
 struct verdict peer_lost(struct peer *p, enum peer_stage stage, enum io_status status, struct arena *a)
 {
@@ -63,7 +63,8 @@ struct verdict peer_lost(struct peer *p, enum peer_stage stage, enum io_status s
 		return verdict_make(a, "4.4.2", "conversation with " SPAN_FMT " timed out while %s", SPAN_ARG(p->name),
 				    doing);
 	if (status == IO_STOPPING)
-		return verdict_make(a, "4.3.2", "conversation with " SPAN_FMT " broken off by our own mail system while %s",
+		return verdict_make(a, "4.3.2",
+				    "conversation with " SPAN_FMT " broken off by our own mail system while %s",
 				    SPAN_ARG(p->name), doing);
 	return verdict_make(a, "4.4.2", "lost connection with " SPAN_FMT " while %s", SPAN_ARG(p->name), doing);
 }
@@ -105,8 +106,9 @@ static bool is_orphaned(const struct peer *p)
 }
 
 /*
- * More input. When the system stops or the queue manager is gone, waiting for a server ends soon, save for the answer to
- * the final dot: without it the message would go out a second time. At a stop that is waited for as long as master allows.
+ * More input. When the system stops or the queue manager is gone, waiting for a server ends soon, save for the answer
+ * to the final dot: without it the message would go out a second time. At a stop that is waited for as long as master
+ * allows.
  */
 static enum io_status more_input(struct peer *p, enum peer_stage stage, int64_t deadline_ms)
 {
@@ -162,7 +164,7 @@ bool peer_answer(struct peer *p, enum peer_stage stage, struct arena *a, struct 
 	return true;
 }
 
-/* --- opening ---------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 static int connect_to(struct arena *a, const struct site_host *host, struct span name, struct verdict *trouble_r)
 {
@@ -232,7 +234,8 @@ static bool introduced(struct peer *p, const struct site_host *host, struct aren
 	}
 	if (!is_ourselves(p, host))
 		return true;
-	*trouble_r = verdict_make(a, "4.4.6", "host " SPAN_FMT " greeted me with my own host name %s: mail loops back to "
+	*trouble_r = verdict_make(a, "4.4.6",
+				  "host " SPAN_FMT " greeted me with my own host name %s: mail loops back to "
 				  "myself; see mydestination, relay_domains and proxy_interfaces",
 				  SPAN_ARG(p->name), conf->myhostname);
 	return false;
@@ -242,8 +245,8 @@ struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_
 		       struct span *relay_r)
 {
 	char text[NETADDR_TEXT_MAX];
-	struct span name = span_cstr(arena_printf(a, SPAN_FMT "[%s]", SPAN_ARG(host->name),
-						  netaddr_text(&host->addr, text)));
+	struct span name =
+	    span_cstr(arena_printf(a, SPAN_FMT "[%s]", SPAN_ARG(host->name), netaddr_text(&host->addr, text)));
 	int fd = connect_to(a, host, name, trouble_r);
 	struct peer *p;
 

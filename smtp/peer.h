@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A connection to another mail server that is ready for letters: connected, greeted, introduced. What the server says is
- * read here and nowhere else.
+ * A connection to another mail server that is ready for letters: connected, greeted, introduced. What the server says
+ * is read here and nowhere else.
  *
  *	stage		sent		good answer	then
  *	CONNECT		(TCP)				GREETING
@@ -33,22 +33,22 @@ enum peer_stage {
 };
 
 struct peer {
-	struct arena a;              /* for as long as the connection lasts */
+	struct arena a; /* for as long as the connection lasts */
 	struct stream *stream;
 	struct smtp_reply_parser parser; /* parser.reply: the answer read last */
-	struct span name;            /* "mx.example.com[192.0.2.1]" */
-	struct span relay;           /* "mx.example.com[192.0.2.1]:25" */
-	struct smtp_ehlo ehlo;       /* nothing offered after HELO */
-	int owner_fd;                /* the queue manager's: long waits end when it is gone */
+	struct span name;                /* "mx.example.com[192.0.2.1]" */
+	struct span relay;               /* "mx.example.com[192.0.2.1]:25" */
+	struct smtp_ehlo ehlo;           /* nothing offered after HELO */
+	int owner_fd;                    /* the queue manager's: long waits end when it is gone */
 	int64_t opened_ms;
-	unsigned letters;            /* begun on this connection */
-	bool unfinished;             /* a transaction is open: RSET before the next letter */
-	bool dead;                   /* nothing more can be said */
+	unsigned letters; /* begun on this connection */
+	bool unfinished;  /* a transaction is open: RSET before the next letter */
+	bool dead;        /* nothing more can be said */
 };
 
 /*
- * Connect and introduce ourselves. NULL: *trouble_r says why, in a; *relay_r (in a) is the server's relay text when it was connected
- * to, else untouched.
+ * Connect and introduce ourselves. NULL: *trouble_r says why, in a; *relay_r (in a) is the server's relay text when it
+ * was connected to, else untouched.
  */
 struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_fd, struct verdict *trouble_r,
 		       struct span *relay_r);
@@ -56,11 +56,11 @@ struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_
 void peer_close(struct peer *p);
 
 /*
- * Flush, and read one answer into p->parser.reply; the deadline is that of stage. False: p is dead and *trouble_r, in a,
- * says why: lost connection, time over, garbage, or a 421, which ends the connection whatever it answers.
+ * Flush, and read one answer into p->parser.reply; the deadline is that of stage. False: p is dead and *trouble_r, in
+ * a, says why: lost connection, time over, garbage, or a 421, which ends the connection whatever it answers.
  */
 bool peer_answer(struct peer *p, enum peer_stage stage, struct arena *a, struct verdict *trouble_r)
-	__attribute__((warn_unused_result));
+    __attribute__((warn_unused_result));
 /* The trouble for a failed write in PEER_BODY; p is dead. */
 struct verdict peer_lost(struct peer *p, enum peer_stage stage, enum io_status status, struct arena *a);
 /* The verdict in the answer just read; anything but 2xx and 5xx is temporary. */

@@ -100,8 +100,8 @@ static void add_listeners(void)
 }
 
 /*
- * Without privileges another server of this machine may well own the SMTP port of an interface, and the next instance that
- * of another address: there, only what our own smtpd listens on counts.
+ * Without privileges another server of this machine may well own the SMTP port of an interface, and the next instance
+ * that of another address: there, only what our own smtpd listens on counts.
  */
 void self_init(void)
 {

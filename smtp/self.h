@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which network addresses are this mail system's own, so that mail is never sent in a circle: those of inet_interfaces and
- * proxy_interfaces at the SMTP port, and what master.cf has smtpd listen on at that port.
+ * Which network addresses are this mail system's own, so that mail is never sent in a circle: those of inet_interfaces
+ * and proxy_interfaces at the SMTP port, and what master.cf has smtpd listen on at that port.
  */
 #pragma once
 #include <stdbool.h>

@@ -15,7 +15,7 @@
 
 enum { HOSTS_MAX = 20, ADDRESSES_MAX = HOSTS_MAX * 20, PORT_SMTP = 25 };
 
-/* --- order ------------------------------------------------------------------------------------------------------------ */
+/* --- order -------------------------------------------------------------------------------------------------------- */
 
 static int family_rank(const struct site_host *h, enum site_prefer prefer)
 {
@@ -87,7 +87,7 @@ size_t site_order(struct site_host *hosts, size_t n, enum site_prefer prefer, si
 	return kept;
 }
 
-/* --- what was looked up ----------------------------------------------------------------------------------------------- */
+/* --- what was looked up ------------------------------------------------------------------------------------------- */
 
 struct search {
 	struct arena *a;
@@ -106,10 +106,10 @@ static void name_trouble(struct search *s, struct span name, enum dns_type type,
 		return;
 	s->transient = transient;
 	s->site->unreachable = transient;
-	s->site->trouble = verdict_make(s->a, transient ? "4.4.3" : "5.4.4",
-					"Host or domain name not found. Name service error for name=" SPAN_FMT
-					" type=%s: %s",
-					SPAN_ARG(name), dns_type_str(type), dns_status_str(status));
+	s->site->trouble =
+	    verdict_make(s->a, transient ? "4.4.3" : "5.4.4",
+			 "Host or domain name not found. Name service error for name=" SPAN_FMT " type=%s: %s",
+			 SPAN_ARG(name), dns_type_str(type), dns_status_str(status));
 }
 
 static uint32_t draw(void)
@@ -122,8 +122,8 @@ static uint32_t draw(void)
 static enum dns_status addresses_of(struct search *s, struct span host, struct dns_answer *answer)
 {
 	enum dns_status status = DNS_NXDOMAIN;
-	bool native = conf->disable_dns_lookups || strstr(conf->smtp_host_lookup, "native") ||
-		      span_iis(host, "localhost");
+	bool native =
+	    conf->disable_dns_lookups || strstr(conf->smtp_host_lookup, "native") || span_iis(host, "localhost");
 
 	if (!conf->disable_dns_lookups && strstr(conf->smtp_host_lookup, "dns") && !span_iis(host, "localhost"))
 		status = dns_addresses(s->a, host, s->families, answer);
@@ -158,11 +158,12 @@ static void loop_trouble(struct search *s)
 {
 	s->site->nhosts = 0;
 	s->site->unreachable = false;
-	s->site->trouble = verdict_make(s->a, "4.4.6",
-					"mail for " SPAN_FMT " loops back to myself: if it is to be delivered here, list it in "
-					"mydestination, virtual_mailbox_domains or virtual_alias_domains; if it is to be passed "
-					"on, in relay_domains with a next hop in transport_maps",
-					SPAN_ARG(s->host));
+	s->site->trouble =
+	    verdict_make(s->a, "4.4.6",
+			 "mail for " SPAN_FMT " loops back to myself: if it is to be delivered here, list it in "
+			 "mydestination, virtual_mailbox_domains or virtual_alias_domains; if it is to be passed "
+			 "on, in relay_domains with a next hop in transport_maps",
+			 SPAN_ARG(s->host));
 }
 
 static void single_host(struct search *s)
@@ -171,7 +172,7 @@ static void single_host(struct search *s)
 		loop_trouble(s);
 }
 
-/* --- MX --------------------------------------------------------------------------------------------------------------- */
+/* --- MX ----------------------------------------------------------------------------------------------------------- */
 
 static int by_preference(const void *x, const void *y)
 {
@@ -237,8 +238,8 @@ static void mx_hosts(struct search *s)
 	} else if (status != DNS_OK) {
 		name_trouble(s, s->host, DNS_MX, status);
 	} else if (dns_is_null_mx(&mx)) {
-		s->site->trouble = verdict_make(s->a, "5.1.0", "Domain " SPAN_FMT " does not accept mail (nullMX)",
-						SPAN_ARG(s->host));
+		s->site->trouble =
+		    verdict_make(s->a, "5.1.0", "Domain " SPAN_FMT " does not accept mail (nullMX)", SPAN_ARG(s->host));
 	} else {
 		shuffle(mx.records, mx.nrecords);
 		qsort(mx.records, mx.nrecords, sizeof *mx.records, by_preference);
@@ -246,7 +247,7 @@ static void mx_hosts(struct search *s)
 	}
 }
 
-/* --- next hop --------------------------------------------------------------------------------------------------------- */
+/* --- next hop ----------------------------------------------------------------------------------------------------- */
 
 static bool port_of(struct span service, uint16_t *port_r)
 {
@@ -312,8 +313,10 @@ void site_resolve(struct arena *a, struct span nexthop, struct site *site_r)
 
 	*site_r = (struct site){ .hosts = arena_array(a, ADDRESSES_MAX, sizeof *site_r->hosts) };
 	if (!parse_hop(nexthop, &hop)) {
-		site_r->trouble = verdict_make(a, "5.4.4", "Host or domain name not found. Name service error for name="
-					       SPAN_FMT ": invalid host or domain name", SPAN_ARG(nexthop));
+		site_r->trouble = verdict_make(a, "5.4.4",
+					       "Host or domain name not found. Name service error for name=" SPAN_FMT
+					       ": invalid host or domain name",
+					       SPAN_ARG(nexthop));
 		return;
 	}
 	s.host = hop.host;
@@ -323,7 +326,8 @@ void site_resolve(struct arena *a, struct span nexthop, struct site *site_r)
 	}
 	if (netaddr_parse(hop.host, &literal)) {
 		literal.port = s.port;
-		site_r->hosts[site_r->nhosts++] = (struct site_host){ .name = arena_span(a, hop.host), .addr = literal };
+		site_r->hosts[site_r->nhosts++] =
+		    (struct site_host){ .name = arena_span(a, hop.host), .addr = literal };
 		if (self_is_us(&literal))
 			loop_trouble(&s);
 	} else if (hop.no_mx || conf->disable_dns_lookups) {
@@ -331,8 +335,8 @@ void site_resolve(struct arena *a, struct span nexthop, struct site *site_r)
 	} else {
 		mx_hosts(&s);
 	}
-	site_r->nhosts = site_order(site_r->hosts, site_r->nhosts, wanted_preference(),
-				    (size_t)conf->smtp_mx_address_limit);
+	site_r->nhosts =
+	    site_order(site_r->hosts, site_r->nhosts, wanted_preference(), (size_t)conf->smtp_mx_address_limit);
 	if (site_r->nhosts == 0 && site_r->trouble.dsn[0] == '\0')
 		site_r->trouble = verdict_make(a, "4.4.4", "no mail server found for " SPAN_FMT, SPAN_ARG(nexthop));
 }

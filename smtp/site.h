@@ -33,7 +33,8 @@ void site_resolve(struct arena *a, struct span nexthop, struct site *site_r);
 
 enum site_prefer { SITE_PREFER_ANY, SITE_PREFER_IPV4, SITE_PREFER_IPV6 };
 /*
- * Sort by preference, then family (unless ANY), then lot. Keep at most limit (0: all) of them; when a family would fill the limit
- * alone although the other has addresses too, the other gets up to half of it. Returns how many are kept. Pure.
+ * Sort by preference, then family (unless ANY), then lot. Keep at most limit (0: all) of them; when a family would fill
+ * the limit alone although the other has addresses too, the other gets up to half of it. Returns how many are kept.
+ * Pure.
  */
 size_t site_order(struct site_host *hosts, size_t n, enum site_prefer prefer, size_t limit);

@@ -50,7 +50,7 @@ const char *dns_type_str(enum dns_type type)
 	return "unknown";
 }
 
-/* --- the resolver's state --------------------------------------------------------------------------------------------- */
+/* --- the resolver's state ----------------------------------------------------------------------------------------- */
 
 bool dns_set_server(struct span text)
 {
@@ -124,7 +124,7 @@ static bool ad_counts(const struct __res_state *state)
 	return state->nscount > 0;
 }
 
-/* --- one question ----------------------------------------------------------------------------------------------------- */
+/* --- one question ------------------------------------------------------------------------------------------------- */
 
 /* EDNS0, so that more than 512 bytes fit into a datagram. */
 static int add_opt(unsigned char *query, int len)
@@ -225,7 +225,7 @@ bool dns_is_null_mx(const struct dns_answer *mx)
 	return mx->nrecords == 1 && mx->records[0].name.len == 0;
 }
 
-/* --- addresses -------------------------------------------------------------------------------------------------------- */
+/* --- addresses ---------------------------------------------------------------------------------------------------- */
 
 static void join(struct arena *a, struct dns_answer *to, const struct dns_answer *more)
 {
@@ -265,8 +265,8 @@ enum dns_status dns_addresses(struct arena *a, struct span host, unsigned famili
 }
 
 /*
- * getaddrinfo and getnameinfo ask with the resolver state of their thread. It is made the first time a thread gets here,
- * with short times: a client waits for this before it sees a banner.
+ * getaddrinfo and getnameinfo ask with the resolver state of their thread. It is made the first time a thread gets
+ * here, with short times: a client waits for this before it sees a banner.
  */
 static void prepare_thread(void)
 {
@@ -322,7 +322,7 @@ enum dns_status dns_native_addresses(struct arena *a, struct span host, unsigned
 	return answer_r->nrecords ? DNS_OK : DNS_NODATA;
 }
 
-/* --- the name of a client --------------------------------------------------------------------------------------------- */
+/* --- the name of a client ----------------------------------------------------------------------------------------- */
 
 /* A name that is an address in disguise, or holds bytes that no host name has, is no name. */
 static bool usable_name(struct span name)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The reader of DNS answers (RFC 1035 4.1), declared in dns.h. Every offset is checked against the packet; a compression
- * pointer must lead to before the name that holds it, so following pointers ends.
+ * The reader of DNS answers (RFC 1035 4.1), declared in dns.h. Every offset is checked against the packet; a
+ * compression pointer must lead to before the name that holds it, so following pointers ends.
  */
 #include <string.h>
 
@@ -188,8 +188,8 @@ static enum dns_status collect(struct arena *a, const struct section *s, enum dn
 	size_t broken = 0;
 	struct rr rr;
 
-	answer->records = arena_array(a, s->count < DNS_RECORDS_MAX ? s->count : DNS_RECORDS_MAX,
-				      sizeof *answer->records);
+	answer->records =
+	    arena_array(a, s->count < DNS_RECORDS_MAX ? s->count : DNS_RECORDS_MAX, sizeof *answer->records);
 	for (unsigned i = 0; i < s->count && answer->nrecords < DNS_RECORDS_MAX; i++) {
 		struct dns_record rec;
 

@@ -13,7 +13,7 @@
 
 enum { DELAYS_MAX = 128, SIGNIFICANT_DIGITS = 2 };
 
-/* --- the log line ----------------------------------------------------------------------------------------------------- */
+/* --- the log line ------------------------------------------------------------------------------------------------- */
 
 void outcome_put_delay(struct buf *b, int64_t us, unsigned decimals)
 {
@@ -105,7 +105,7 @@ void outcome_log(const struct job_message *m, const struct job_rcpt *r, const st
 	buf_free(&delays);
 }
 
-/* --- journal and result ----------------------------------------------------------------------------------------------- */
+/* --- journal and result ------------------------------------------------------------------------------------------- */
 
 static bool all_delivered(const struct job_message *m, const struct outcome *of)
 {
@@ -115,7 +115,7 @@ static bool all_delivered(const struct job_message *m, const struct outcome *of)
 	return true;
 }
 
-/* Returns true for an entry that must reach the disk: a lost DELIVERED is a second copy, a lost deferral only a retry. */
+/* Returns true for an entry that must reach the disk: a lost DELIVERED is a second copy, a lost deferral a retry. */
 static bool make_entry(uint32_t index, const struct outcome *o, struct queue_journal_entry *e)
 {
 	static const enum queue_record types[] = {
@@ -169,8 +169,8 @@ bool outcome_report(const struct job_message *m, const struct outcome *of, bool 
 	memcpy(result.id, m->id, sizeof result.id);
 	result.outcomes = m->nrcpts ? mem_realloc_array(NULL, m->nrcpts, sizeof *result.outcomes) : NULL;
 	for (size_t i = 0; i < m->nrcpts; i++)
-		result.outcomes[i] = (struct job_outcome){ m->rcpts[i].index, final_class(&of[i].verdict),
-							    of[i].passed_on };
+		result.outcomes[i] =
+		    (struct job_outcome){ m->rcpts[i].index, final_class(&of[i].verdict), of[i].passed_on };
 	ok = job_put_result(frame, &result);
 	free(result.outcomes);
 	return ok;

@@ -5,8 +5,9 @@
  *	-c        print "MESSAGES RECIPIENTS CONNECTIONS SECONDS" each time a second in which something came is over
  *	-n COUNT  end after so many messages
  *
- * Prints "ready" once it listens. At the end (SIGTERM, SIGINT or COUNT) prints "messages=N recipients=N connections=N bytes=N
- * seconds=S rate=R", seconds from the first to the last message. One epoll loop; offers PIPELINING, 8BITMIME, SIZE.
+ * Prints "ready" once it listens. At the end (SIGTERM, SIGINT or COUNT) prints "messages=N recipients=N connections=N
+ * bytes=N seconds=S rate=R", seconds from the first to the last message. One epoll loop; offers PIPELINING, 8BITMIME,
+ * SIZE.
  */
 #include <errno.h>
 #include <signal.h>
@@ -34,7 +35,7 @@ static struct {
 struct client {
 	int fd;
 	bool in_data, quitting;
-	int tail;       /* how much of CRLF . CRLF the input ended with; data starts as after CRLF */
+	int tail; /* how much of CRLF . CRLF the input ended with; data starts as after CRLF */
 	struct buf line;
 	struct buf out;
 };
@@ -86,7 +87,8 @@ static void message_done(struct client *c)
 static void take_command(struct client *c, struct span line)
 {
 	if (span_istarts(line, "EHLO")) {
-		buf_adds(&c->out, "250-sink\r\n250-PIPELINING\r\n250-SIZE 0\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n");
+		buf_adds(&c->out,
+			 "250-sink\r\n250-PIPELINING\r\n250-SIZE 0\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n");
 	} else if (span_istarts(line, "RCPT")) {
 		count.recipients++;
 		buf_adds(&c->out, "250 2.1.5 Ok\r\n");

@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	status = dns_read(&a, span_of((const char *)data + 1, size - 1), SPAN("example.com"), types[data[0] % 5],
-			  &answer);
+	status =
+	    dns_read(&a, span_of((const char *)data + 1, size - 1), SPAN("example.com"), types[data[0] % 5], &answer);
 	must(answer.nrecords <= DNS_RECORDS_MAX);
 	must((status == DNS_OK) == (answer.nrecords > 0));
 	for (size_t i = 0; i < answer.nrecords; i++)

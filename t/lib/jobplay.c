@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Plays qmgr to one delivery worker: jobplay QUEUE_DIRECTORY SOCKET, then one command a line on standard input, answers on
- * standard output, each command's last line being "ok" or "failed: why".
+ * Plays qmgr to one delivery worker: jobplay QUEUE_DIRECTORY SOCKET, then one command a line on standard input, answers
+ * on standard output, each command's last line being "ok" or "failed: why".
  *
- *	new NAME SENDER FLAGS FILE RCPT...   put a message in the queue; SENDER `-': null; RCPT: address[|notify[|orcpt[|original]]]
- *	last 0|1                             whether the jobs to follow hold all pending recipients (1)
- *	job TRANSPORT NEXTHOP NAME...        "result NAME down=0 0=sent 1=deferred (reason)" for each; passed: sent and passed_on
- *	probe TRANSPORT NEXTHOP              "probe down=1 (reason)"
- *	idle                                 nothing to do for this destination
- *	show NAME                            "rcpt 0 state=1 attempts=0 dsn=2.0.0 relay=R (reason)" for each; or "gone"
- *	drop                                 close the connection and make a new one
+ *	new NAME SENDER FLAGS FILE RCPT...	put a message in the queue; SENDER `-': null
+ *						RCPT: address[|notify[|orcpt[|original]]]
+ *	last 0|1				whether the jobs to follow hold all pending recipients (1)
+ *	job TRANSPORT NEXTHOP NAME...		"result NAME down=0 0=sent 1=deferred (reason)" for each
+ *						"passed": sent and passed_on
+ *	probe TRANSPORT NEXTHOP			"probe down=1 (reason)"
+ *	idle					nothing to do for this destination
+ *	show NAME				"rcpt 0 state=1 attempts=0 dsn=2.0.0 relay=R (reason)" for each
+ *						or "gone"
+ *	drop					close the connection and make a new one
  */
 #include <errno.h>
 #include <stdio.h>
@@ -51,7 +54,7 @@ static struct message *find(struct span name)
 	return NULL;
 }
 
-/* --- new -------------------------------------------------------------------------------------------------------------- */
+/* --- new ---------------------------------------------------------------------------------------------------------- */
 
 static struct queue_rcpt parse_rcpt(struct span text)
 {
@@ -112,7 +115,7 @@ static void do_new(const struct span *w, size_t n)
 	printf("id %s\nok\n", m->env.id);
 }
 
-/* --- job, probe ------------------------------------------------------------------------------------------------------- */
+/* --- job, probe --------------------------------------------------------------------------------------------------- */
 
 static bool send_frame(void)
 {
@@ -203,7 +206,7 @@ static void do_job(const struct span *w, size_t n)
 		await_results(job.kind == JOB_PROBE ? 1 : job.nmessages);
 }
 
-/* --- the rest --------------------------------------------------------------------------------------------------------- */
+/* --- the rest ----------------------------------------------------------------------------------------------------- */
 
 static void do_show(struct span name)
 {

@@ -11,7 +11,7 @@
 #include "lib/base/buf.h"
 #include "lib/io/dns.h"
 
-/* --- making packets --------------------------------------------------------------------------------------------------- */
+/* --- making packets ----------------------------------------------------------------------------------------------- */
 
 static void put16(struct buf *b, unsigned v)
 {
@@ -92,7 +92,7 @@ static void done(struct fixture *f)
 	*f = (struct fixture){ .a = ARENA_INIT };
 }
 
-/* --- good answers ----------------------------------------------------------------------------------------------------- */
+/* --- good answers ------------------------------------------------------------------------------------------------- */
 
 static void addresses(void **state)
 {
@@ -187,7 +187,7 @@ static void result_codes(void **state)
 	}
 }
 
-/* --- hostile answers -------------------------------------------------------------------------------------------------- */
+/* --- hostile answers ---------------------------------------------------------------------------------------------- */
 
 /* One record with these octets as its data, counted or not. */
 static void short_and_long_data(void **state)
@@ -197,12 +197,24 @@ static void short_and_long_data(void **state)
 		const char *data;
 		size_t len;
 	} table[] = {
-		{ DNS_A, "", 0 },           { DNS_A, "\1\2\3", 3 },        { DNS_A, "\1\2\3\4\5", 5 },
-		{ DNS_AAAA, "\1\2\3\4", 4 }, { DNS_MX, "", 0 },             { DNS_MX, "\0", 1 },
-		{ DNS_MX, "\0\1", 2 },       { DNS_MX, "\0\1\1", 3 },       { DNS_MX, "\0\1\1a", 4 },
-		{ DNS_MX, "\0\1\1a\0x", 6 }, { DNS_MX, "\0\1\1a\0\0", 6 },  { DNS_MX, "\0\1\100a\0", 5 },
-		{ DNS_PTR, "\3a.b\0", 5 },   { DNS_PTR, "\3a\0b\0", 5 },    { DNS_PTR, "\3a b\0", 5 },
-		{ DNS_PTR, "\3a\nb\0", 5 },  { DNS_PTR, "\3a\377b\0", 5 },  { DNS_PTR, "\300", 1 },
+		{ DNS_A, "", 0 },
+		{ DNS_A, "\1\2\3", 3 },
+		{ DNS_A, "\1\2\3\4\5", 5 },
+		{ DNS_AAAA, "\1\2\3\4", 4 },
+		{ DNS_MX, "", 0 },
+		{ DNS_MX, "\0", 1 },
+		{ DNS_MX, "\0\1", 2 },
+		{ DNS_MX, "\0\1\1", 3 },
+		{ DNS_MX, "\0\1\1a", 4 },
+		{ DNS_MX, "\0\1\1a\0x", 6 },
+		{ DNS_MX, "\0\1\1a\0\0", 6 },
+		{ DNS_MX, "\0\1\100a\0", 5 },
+		{ DNS_PTR, "\3a.b\0", 5 },
+		{ DNS_PTR, "\3a\0b\0", 5 },
+		{ DNS_PTR, "\3a b\0", 5 },
+		{ DNS_PTR, "\3a\nb\0", 5 },
+		{ DNS_PTR, "\3a\377b\0", 5 },
+		{ DNS_PTR, "\300", 1 },
 		{ DNS_PTR, "\277\1a\0", 4 },
 	};
 	struct fixture f = { .a = ARENA_INIT };
@@ -237,11 +249,11 @@ static void pointer_loops(void **state)
 		const char *name;
 		size_t len;
 	} owners[] = {
-		{ "\300\033", 2 },       /* to itself: the record starts at 27 */
-		{ "\300\035", 2 },       /* forward */
-		{ "\1a\300\033", 4 },    /* to its own start */
-		{ "\377\377", 2 },       /* past the end */
-		{ "\1a", 2 },            /* no end */
+		{ "\300\033", 2 },    /* to itself: the record starts at 27 */
+		{ "\300\035", 2 },    /* forward */
+		{ "\1a\300\033", 4 }, /* to its own start */
+		{ "\377\377", 2 },    /* past the end */
+		{ "\1a", 2 },         /* no end */
 	};
 	struct fixture f = { .a = ARENA_INIT };
 
@@ -333,12 +345,19 @@ static void not_an_answer(void **state)
 	done(&f);
 }
 
-/* --- questions that are never asked ----------------------------------------------------------------------------------- */
+/* --- questions that are never asked ------------------------------------------------------------------------------- */
 
 static void names_that_cannot_be(void **state)
 {
 	static const char *const names[] = {
-		"", ".", "a..b", ".a", "a b", "a\\b", "a\tb", "\303\251.example",
+		"",
+		".",
+		"a..b",
+		".a",
+		"a b",
+		"a\\b",
+		"a\tb",
+		"\303\251.example",
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example",
 	};
 	struct dns_answer answer;
@@ -361,9 +380,10 @@ static void server_addresses(void **state)
 		const char *text;
 		bool ok;
 	} table[] = {
-		{ "127.0.0.1", true },  { "127.0.0.1:5353", true }, { "[::1]:5353", true }, { "::1", true },
-		{ "[::1]", true },      { "", true },               { "localhost", false }, { "127.0.0.1:", true },
-		{ "127.0.0.1:x", false }, { "[::1", false },        { "[::1]5", false },    { "1.2.3.4:70000", false },
+		{ "127.0.0.1", true },  { "127.0.0.1:5353", true }, { "[::1]:5353", true },
+		{ "::1", true },        { "[::1]", true },          { "", true },
+		{ "localhost", false }, { "127.0.0.1:", true },     { "127.0.0.1:x", false },
+		{ "[::1", false },      { "[::1]5", false },        { "1.2.3.4:70000", false },
 	};
 
 	(void)state;

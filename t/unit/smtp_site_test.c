@@ -27,8 +27,8 @@ static size_t make_hosts(const char *text, struct site_host *hosts)
 	while (span_word(&rest, " ", &word)) {
 		uint64_t family, preference, lot;
 
-		assert_true(span_u64(span_cut(&word, ':'), 6, &family) && span_u64(span_cut(&word, ':'), 99, &preference) &&
-			    span_u64(word, 99, &lot));
+		assert_true(span_u64(span_cut(&word, ':'), 6, &family) &&
+			    span_u64(span_cut(&word, ':'), 99, &preference) && span_u64(word, 99, &lot));
 		hosts[n] = (struct site_host){ .name = span_of(names + n, 1), .preference = (uint32_t)preference };
 		hosts[n].addr.family = family == 4 ? AF_INET : AF_INET6;
 		hosts[n++].lot = (uint32_t)lot;
@@ -90,15 +90,24 @@ static void next_hops(void **state)
 		const char *hop;
 		const char *where; /* "address port", or the enhanced status code of the trouble */
 	} table[] = {
-		{ "[192.0.2.1]", "192.0.2.1 25" },       { "[192.0.2.1]:2525", "192.0.2.1 2525" },
-		{ "192.0.2.1", "192.0.2.1 25" },         { "192.0.2.1:587", "192.0.2.1 587" },
-		{ "[::1]:25", "::1 25" },                { "[2001:db8::1]", "2001:db8::1 25" },
-		{ "[IPv6:2001:db8::1]:26", "2001:db8::1 26" }, { "[ipv6:::1]", "::1 25" },
-		{ "[192.0.2.1]:smtp", "192.0.2.1 25" },  { "[192.0.2.1]:0", "4.3.5" },
-		{ "[192.0.2.1]:70000", "4.3.5" },        { "[192.0.2.1]:no-such", "4.3.5" },
-		{ "[192.0.2.1", "5.4.4" },               { "", "5.4.4" },
-		{ "[]", "5.4.4" },                       { "a..b", "5.4.4" },
-		{ "[192.0.2.1]25", "5.4.4" },            { "a b", "5.4.4" },
+		{ "[192.0.2.1]", "192.0.2.1 25" },
+		{ "[192.0.2.1]:2525", "192.0.2.1 2525" },
+		{ "192.0.2.1", "192.0.2.1 25" },
+		{ "192.0.2.1:587", "192.0.2.1 587" },
+		{ "[::1]:25", "::1 25" },
+		{ "[2001:db8::1]", "2001:db8::1 25" },
+		{ "[IPv6:2001:db8::1]:26", "2001:db8::1 26" },
+		{ "[ipv6:::1]", "::1 25" },
+		{ "[192.0.2.1]:smtp", "192.0.2.1 25" },
+		{ "[192.0.2.1]:0", "4.3.5" },
+		{ "[192.0.2.1]:70000", "4.3.5" },
+		{ "[192.0.2.1]:no-such", "4.3.5" },
+		{ "[192.0.2.1", "5.4.4" },
+		{ "", "5.4.4" },
+		{ "[]", "5.4.4" },
+		{ "a..b", "5.4.4" },
+		{ "[192.0.2.1]25", "5.4.4" },
+		{ "a b", "5.4.4" },
 	};
 	struct arena a = ARENA_INIT;
 	struct site site;
