@@ -47,6 +47,10 @@ Posthouse::write_file("$d/main.cf", $good . "unprivileged_mode = no\nmail_owner 
 like $text, qr/^users: error: mail_owner = nosuchuser: there is no such user; useradd/m, 'missing user: found, with the remedy';
 
 Posthouse::write_file("$d/main.cf", $good);
+Posthouse::write_file("$d/master.cf", "2701 inet n n - - 3 smtpd\nlocal unix - - - - - local\n");
+($status, $text) = $p->tool('posthouse', 'check');
+like $text, qr/^master\.cf: warning: master\.cf:1: .*smtpd does not run as root/m, 'unpriv n for smtpd is not taken in silence';
+like $text, qr/^master\.cf: warning: master\.cf:2: .*local needs root/m, 'nor y for local';
 Posthouse::append_file("$d/master.cf", "2702 inet n - - - 3 echo -o session=3\n");
 ($status, $text) = $p->tool('posthouse', 'check');
 is $status, 1, 'a misspelt -o: found';

@@ -96,12 +96,31 @@ static void check_program(const struct mastercf_service *s)
 		problem("error: master.cf:%d: service %s: %s: %s", s->line, s->name, path, strerror(errno));
 }
 
+/* The column is there for the sake of Postfix's master.cf; who a program runs as is the program's own affair. */
+static void check_unpriv(const struct mastercf_service *s)
+{
+	static const struct {
+		const char *program;
+		bool unpriv;
+	} known[] = {
+		{ "smtpd", true },  { "qmgr", true },  { "smtp", true },   { "bounce", true }, { "login", true },
+		{ "local", false }, { "auth", false }, { "imapd", false }, { "pop3d", false },
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strcmp(s->program, known[i].program) == 0 && s->unpriv != known[i].unpriv)
+			problem("warning: master.cf:%d: service %s: write %s in the fourth column: %s %s", s->line,
+				s->name, known[i].unpriv ? "-" : "n", s->program,
+				known[i].unpriv ? "does not run as root" : "needs root");
+}
+
 static bool check_master(void)
 {
 	bool ok = mastercf_load(config_dir, &check.arena, &check.services, &check.messages) != CONF_ERROR;
 
 	for (size_t i = 0; ok && i < check.services.count; i++) {
 		check_program(&check.services.services[i]);
+		check_unpriv(&check.services.services[i]);
 		check_overrides(&check.services.services[i]);
 	}
 	end_section("master.cf");

@@ -224,7 +224,7 @@ int main(int argc, char **argv)
 	int letter;
 
 	log_open("posthouse/posthouse", LOG_TO_STDERR, -1, 0);
-	while ((letter = getopt(argc, argv, "+c:v")) != -1)
+	while ((letter = getopt(argc, argv, "+c:")) != -1)
 		if (letter == 'c')
 			dir = optarg;
 		else if (letter == '?')
