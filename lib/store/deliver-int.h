@@ -18,6 +18,7 @@ struct deliver_batch {
 	/* mbox */
 	struct mboxlock lock;
 	bool created;
+	uint64_t start;          /* size of the file before this batch */
 	uint64_t end;            /* where the next letter begins */
 	struct repeat *repeat;
 	/* Maildir */

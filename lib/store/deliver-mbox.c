@@ -103,6 +103,7 @@ struct verdict deliver_mbox_begin(struct deliver_batch *b, struct arena *a)
 		return verdict_make(a, "4.2.0", "destination %s is not owned by recipient", b->t.path);
 	if (tidy_end(b, (uint64_t)st.st_size) < 0)
 		return open_failed(b, a, errno);
+	b->start = b->end;
 	return deliver_ok();
 }
 
@@ -278,8 +279,15 @@ struct verdict deliver_mbox_commit(struct deliver_batch *b, struct arena *a)
 {
 	if (b->special || !b->added)
 		return deliver_ok();
-	if (fdatasync(b->lock.fd) < 0 || (b->created && fs_sync_parent(b->t.path) < 0))
+	if (fdatasync(b->lock.fd) < 0 || (b->created && fs_sync_parent(b->t.path) < 0)) {
+		int err = errno;
+
+		/* The kernel reports a lost write once; the next fsync would succeed. So the letters must be written anew, not
+		 * be found here and taken for delivered. */
+		if (b->end > b->start && ftruncate(b->lock.fd, (off_t)b->start) < 0)
+			log_error("%s: cannot take back a failed delivery: %s", b->t.path, strerrordesc_np(errno));
 		return verdict_make(a, "4.3.0", "cannot update mailbox %s: error writing file: %s", b->t.path,
-				    strerrordesc_np(errno) ? strerrordesc_np(errno) : "unknown error");
+				    strerrordesc_np(err) ? strerrordesc_np(err) : "unknown error");
+	}
 	return deliver_ok();
 }
