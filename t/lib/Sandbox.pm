@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Root in a world of its own: the script starts again in private mount, process and network namespaces, with a user
+# Root in a world of its own: the script starts again in private mount, process, host name and network namespaces, with a user
 # database that is a copy, an empty /var/mail, and only a loopback interface. What it mounts, starts and adds goes with it.
 #
 #	use Sandbox;
@@ -8,6 +8,7 @@
 #	Sandbox::users('posthouse:x:20701:20701::/:/bin/false', ...);   # lines for passwd; a group of the same name each
 #	Sandbox::groups('postdrop:x:20703:');
 #	Sandbox::cover('/etc/posthouse', '/var/spool');                 # empty directories in place of these
+#	Sandbox::overlay('/usr', '/etc', '/var');                       # what is written there is gone afterwards
 package Sandbox;
 use strict;
 use warnings;
@@ -24,14 +25,19 @@ sub enter {
 	if (!$ENV{IN_SANDBOX}) {
 		Posthouse::skip('needs root') if $>;
 		Posthouse::need('unshare', 'ip', 'mount');
-		Posthouse::skip('needs namespaces') if system 'unshare -mpn --fork --mount-proc true 2>/dev/null';
+		Posthouse::skip('needs namespaces') if system 'unshare -mpnu --fork --mount-proc true 2>/dev/null';
 		$ENV{IN_SANDBOX} = 1;
+		$ENV{SANDBOX_DIR} = tempdir('sandbox-XXXXXX', TMPDIR => 1);
 		# --kill-child: when the test is killed, everything in it is.
-		exec 'unshare', '-mpn', '--fork', '--kill-child', '--mount-proc', $^X, ($INC{'Posthouse.pm'} =~ m{^(.*)/} ? "-I$1" : ()),
-			$0, @ARGV or die "unshare: $!";
+		my @lib = $INC{'Posthouse.pm'} =~ m{^(.*)/} ? "-I$1" : ();
+		system 'unshare', '-mpnu', '--fork', '--kill-child', '--mount-proc', $^X, @lib, $0, @ARGV;
+		my $status = $? >> 8 || $? & 127;
+		system 'rm', '-rf', $ENV{SANDBOX_DIR};
+		POSIX::_exit($status);
 	}
 	be_init();
-	$root = $o{dir} || tempdir("sandbox-$$-XXXXXX", TMPDIR => 1, CLEANUP => !$ENV{KEEP});
+	# What is mounted below it goes with the namespace; the empty directory is removed from outside, or is the caller's.
+	$root = $o{dir} || $ENV{SANDBOX_DIR};
 	chmod 0755, $root;
 	do_or_die(qw(ip link set lo up));
 	do_or_die('mkdir', '-p', "$root/etc", "$root/cover");
@@ -66,6 +72,21 @@ sub cover {
 		chmod 0755, $own;
 		do_or_die('mount', '--bind', $own, $dir);
 	}
+}
+
+# False when the kernel has no overlay file system.
+sub overlay {
+	my (@dirs) = @_;
+	if (!-d "$root/overlay") {
+		do_or_die('mkdir', "$root/overlay");
+		do_or_die(qw(mount -t tmpfs tmpfs), "$root/overlay"); # an overlay does not go on top of another one
+	}
+	for my $dir (@dirs) {
+		my $own = "$root/overlay/" . ++$covered;
+		do_or_die('mkdir', '-p', "$own/upper", "$own/work");
+		return 0 if system 'mount', '-t', 'overlay', 'overlay', '-o', "lowerdir=$dir,upperdir=$own/upper,workdir=$own/work", $dir;
+	}
+	return 1;
 }
 
 sub groups { Posthouse::append_file('/etc/group', join '', map { "$_\n" } @_) }
