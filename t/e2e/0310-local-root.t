@@ -180,5 +180,18 @@ $p->wait_until('alice\'s letter', sub { Posthouse::slurp("$root/spool/bob") =~ /
 like Posthouse::slurp("$root/spool/bob"), qr/^Received: by $host \(Posthouse, from userid $uid{alice}\)$/m, 'Received says who';
 like Posthouse::slurp("$root/spool/bob"), qr/^Return-Path: <alice\@$host>$/m, 'so does the sender';
 
+
+# --- what a user may do with the queue ---
+($status, $said) = Posthouse::run('/bin/sh', '-c', "$as_alice $Posthouse::BIN/mailq -C " . $p->dir);
+is $status, 0, 'mailq as a user' or diag $said;
+like $said, qr/someone\@far\.test/, 'shows the queue';
+for my $forbidden ('postsuper -d ALL', 'postsuper -h ALL', "postcat -q $copy") {
+	my ($tool, @args) = split / /, $forbidden;
+	($status, $said) = Posthouse::run('/bin/sh', '-c', "$as_alice $Posthouse::BIN/$tool -c " . $p->dir . " @args");
+	isnt $status, 0, "$forbidden as a user fails";
+	unlike $said, qr/Deleted|hold|sender:/, 'and does nothing';
+}
+like +($p->tool('postqueue', '-p'))[1], qr/^\Q$copy\E\*? /m, 'the letter is still there';
+
 $p->stop;
 done_testing;
