@@ -56,7 +56,7 @@ static void session(const struct service_session *s)
 	struct buf frame;
 
 	buf_init(&frame, FRAME_MAX);
-	while (frame_recv(s->fd, &frame, NULL, CLOCK_NEVER) == IO_OK)
+	while (service_wait_request(s->fd, CLOCK_NEVER) == IO_OK && frame_recv(s->fd, &frame, NULL, CLOCK_NEVER) == IO_OK)
 		if (job_type(buf_span(&frame)) == JOB_FRAME_JOB && !run_job(s->fd, buf_span(&frame)))
 			break;
 	buf_free(&frame);

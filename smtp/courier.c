@@ -318,7 +318,9 @@ static bool next_frame(struct courier *c)
 	enum io_status status;
 
 	buf_reset(&c->in);
-	status = frame_recv(c->qmgr, &c->in, NULL, c->peer ? c->leave_at_ms : CLOCK_NEVER);
+	status = service_wait_request(c->qmgr, c->peer ? c->leave_at_ms : CLOCK_NEVER);
+	if (status == IO_OK)
+		status = frame_recv(c->qmgr, &c->in, NULL, CLOCK_NEVER);
 	c->leave_at_ms = CLOCK_NEVER;
 	if (status == IO_TIMEOUT) {
 		let_go(c);

@@ -2,13 +2,17 @@
 /* Notes up to master and orders down from it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/service/worker.h"
+
+enum { LOOK_AGAIN_MS = 3600000 };
 
 /* The counter of an eventfd goes up by one; that of stop_fd is never read, so it stays readable. */
 static void raise_event(int fd)
@@ -79,7 +83,8 @@ static void obey(char order, int fd, bool *wakeup_r)
 {
 	switch (order) {
 	case LINK_DRAIN:
-		atomic_store(&worker.draining, true);
+		if (!atomic_exchange(&worker.draining, true))
+			raise_event(worker.drain_fd);
 		break;
 	case LINK_STOP:
 		set_stopping();
@@ -107,6 +112,25 @@ bool worker_take_orders(bool *wakeup_r)
 	if (got == 0)
 		master_is_gone();
 	return got != 0;
+}
+
+enum io_status service_wait_request(int fd, int64_t deadline_ms)
+{
+	struct pollfd fds[3] = { { .fd = fd, .events = POLLIN },
+				 { .fd = worker.stop_fd, .events = POLLIN },
+				 { .fd = worker.drain_fd, .events = POLLIN } };
+
+	for (;;) {
+		int64_t left = deadline_ms == CLOCK_NEVER ? LOOK_AGAIN_MS : deadline_ms - clock_mono_ms();
+		int ready = poll(fds, 3, left < 0 ? 0 : left > LOOK_AGAIN_MS ? LOOK_AGAIN_MS : (int)left);
+
+		if (ready > 0)
+			return fds[0].revents ? IO_OK : IO_STOPPING;
+		if (ready < 0 && errno != EINTR)
+			return IO_ERROR;
+		if (clock_mono_ms() >= deadline_ms)
+			return IO_TIMEOUT;
+	}
 }
 
 int service_order_fd(void)

@@ -24,7 +24,7 @@
 
 enum { OWN_OPTIONS_MAX = 32, OVERRIDES_MAX = 256, MALLOC_ARENAS = 4, PREDECESSOR_POLL_MS = 20 };
 
-struct worker worker = { .stop_fd = -1, .wake_fd = -1 };
+struct worker worker = { .stop_fd = -1, .drain_fd = -1, .wake_fd = -1 };
 
 /* What the command line said, kept until configuration and log are there. */
 static struct {
@@ -189,8 +189,9 @@ static void prepare_process(void)
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	worker.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	worker.drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	worker.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (worker.stop_fd < 0 || worker.wake_fd < 0)
+	if (worker.stop_fd < 0 || worker.drain_fd < 0 || worker.wake_fd < 0)
 		log_fatal("eventfd: %m");
 	io_set_stop_fd(worker.stop_fd);
 }

@@ -62,6 +62,12 @@ const char *service_name(void);   /* of master.cf: "smtp", "submission" */
 bool service_stopping(void);      /* stop was ordered (or master is gone): end soon */
 bool service_draining(void);      /* a reload was ordered: take no new sessions, finish the running ones */
 
+/*
+ * For a session that serves request after request on one connection (of qmgr): wait for the next. IO_OK: there is input or the
+ * end of it; IO_STOPPING: this worker is to leave (stop, or drain after a reload or restart) and nothing has come: close.
+ */
+enum io_status service_wait_request(int fd, int64_t deadline_ms);
+
 /* Frame connection to another service: "private/local", "public/qmgr", relative to queue_directory. -1 and errno.
  * From login, in its jail, only "private/auth" (any directory part is dropped). */
 int service_connect(const char *path, int64_t deadline_ms);

@@ -16,6 +16,7 @@ struct worker {
 	int listeners[WORKER_LISTENERS_MAX];
 	int nlisteners;
 	int stop_fd; /* eventfd, readable for ever once stopping */
+	int drain_fd; /* the same once draining */
 	int wake_fd; /* eventfd: the main loop is to look at its state again */
 	atomic_bool stopping, draining;
 	struct board *board;

@@ -69,6 +69,14 @@ $p->send_mail(subject => 'after the restart');
 $p->wait_log(qr/status=sent/);
 pass 'mail flows';
 
+my ($local) = map { $_->[0] } grep { $_->[1] eq 'local' } $p->processes;
+is + ($p->tool('posthouse', 'restart', 'local'))[0], 0, 'restart local';
+$p->wait_until('the old local to leave', sub { !kill 0, $local });
+pass 'a delivery agent leaves between two jobs, although qmgr keeps its connection';
+$p->send_mail(subject => 'after the restart of local');
+$p->wait_log(qr/status=sent/);
+is $p->log_count(qr/in the middle of a job/), 0, 'and no job was cut short';
+
 # protocols
 $p->set(protocols => 'imap');
 $p->reload;
