@@ -5,6 +5,8 @@ use strict;
 use warnings;
 use Test::More;
 use FindBin;
+use IO::Socket::INET;
+use POSIX ();
 use lib "$FindBin::Bin/../lib";
 use Posthouse;
 
@@ -157,6 +159,30 @@ my ($last) = grep { /^X-\w+-Queue-ID: \Q$id\E$/m && /Action: failed/ } split /^(
 like $last, qr/^Final-Recipient: rfc822; ?x\@far\.test$/m, 'maximal_queue_lifetime: it comes back';
 like $last, qr/^Final-Recipient: rfc822; ?y\@far\.test$/m, 'for all its recipients';
 like $last, qr/Connection refused/, 'with the last reason';
+
+# --- what another server said (last, for it changes where mail goes) ---
+my $door = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die;
+my $peer = fork;
+if ($peer == 0) {
+	while (my $s = $door->accept) {
+		my %say = (EHLO => '250 peer.test', MAIL => '250 ok', QUIT => '221 bye',
+			RCPT => "550-5.1.1 no such user\r\n550 5.1.1 \x1b[2Jreally not");
+		print $s "220 peer.test ESMTP\r\n";
+		while (my $line = <$s>) {
+			print $s ($say{ uc substr $line, 0, 4 } // '250 ok'), "\r\n";
+		}
+	}
+	POSIX::_exit(0);
+}
+$p->set(relayhost => '[127.0.0.1]:' . $door->sockport, maximal_queue_lifetime => '60s');
+$p->reload;
+$id = mail("alice\@$host", '', $text, ['z@far.test']);
+$n = notice('alice', $id);
+kill 'TERM', $peer;
+waitpid $peer, 0;
+like $n, qr/^Remote-MTA: dns; ?127\.0\.0\.1$/m, 'Remote-MTA';
+like $n, qr/^Diagnostic-Code: smtp; ?550.5\.1\.1 no such user/m, 'Diagnostic-Code: what it said';
+unlike $n, qr/\x1b/, 'without its control characters';
 
 $p->stop;
 done_testing;
