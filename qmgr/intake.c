@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base/list.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/io/frame.h"
@@ -13,12 +14,14 @@
 enum { FRAMES_PER_TURN = 64, STRAYS_DELAY_MS = 200 };
 
 struct client {
+	struct list_node node; /* clients */
 	struct loop_source source;
 	bool privileged;  /* root or mail_owner: may announce and change; others may list and flush */
 	bool announces;   /* has sent NEW and no BYE yet */
 };
 
 static struct loop_source door;
+static struct list clients = LIST_INIT(clients);
 
 static void client_close(struct client *c)
 {
@@ -26,6 +29,7 @@ static void client_close(struct client *c)
 		scan_start(STRAYS_DELAY_MS);
 	loop_del(qmgr_loop, &c->source);
 	close(c->source.fd);
+	list_remove(&c->node);
 	free(c);
 }
 
@@ -103,6 +107,7 @@ static void door_ready(struct loop_source *src, uint32_t events)
 	c->source.fd = fd;
 	c->source.ready = client_ready;
 	c->privileged = frame_peer(fd, &uid, NULL, NULL) == 0 && (uid == 0 || uid == geteuid());
+	list_append(&clients, &c->node);
 	loop_add(qmgr_loop, &c->source, EPOLLIN);
 }
 
