@@ -47,7 +47,7 @@ sub mutt {
 	my ($url, $keys) = @_;
 	Posthouse::write_file("$dir/muttrc", <<END);
 set ssl_starttls=no ssl_force_tls=no imap_pass="$password" pop_pass="$password" imap_user=alice pop_user=alice
-set wait_key=no confirmappend=no confirmcreate=no delete=yes move=no quit=yes header_cache= sleep_time=0 pop_delete=no
+set wait_key=no confirmappend=no confirmcreate=no delete=yes move=no quit=yes header_cache="" sleep_time=0 pop_delete=no
 set mbox_type=mbox save_empty=no mail_check=0 pop_checkinterval=0 folder=$dir spoolfile=$url imap_passive=yes
 push "$keys"
 END
