@@ -9,6 +9,7 @@ void *mem_zalloc(size_t size) __attribute__((malloc, warn_unused_result));
 void *mem_realloc_array(void *old, size_t n, size_t size) __attribute__((warn_unused_result));
 char *mem_strdup(const char *s) __attribute__((malloc, warn_unused_result));
 char *mem_strndup(const char *s, size_t len) __attribute__((malloc, warn_unused_result));
+char *mem_printf(const char *format, ...) __attribute__((malloc, warn_unused_result, format(printf, 1, 2)));
 /* Overwrite a secret so that the compiler cannot leave the store out. */
 void mem_wipe(void *p, size_t len);
 

@@ -24,17 +24,16 @@ static struct verdict failed(const struct deliver_batch *b, struct arena *a, con
 static int make_maildir(const char *path)
 {
 	static const char *const parts[] = { "", "tmp", "new", "cur" };
-	char *full = mem_alloc(strlen(path) + 8);
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof parts / sizeof *parts && rc == 0; i++) {
-		sprintf(full, "%s%s", path, parts[i]);
+		AUTO_FREE char *full = mem_printf("%s%s", path, parts[i]);
+
 		if (mkdir(full, 0700) < 0 && errno != EEXIST)
 			rc = -1;
 	}
 	if (rc == 0)
 		rc = fs_sync_dir(AT_FDCWD, path);
-	free(full);
 	return rc;
 }
 

@@ -7,6 +7,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/store/fs.h"
+#include "lib/store/mbox-int.h"
 #include "lib/store/store-int.h"
 
 enum { IDLE_FOLDERS_MAX = 12 /* kept after their last use, so that the next look is cheap */ };
@@ -91,29 +93,14 @@ static void folder_free(struct folder *f)
 
 static char *join(const char *dir, const char *name)
 {
-	char *p = mem_alloc(strlen(dir) + strlen(name) + 2);
-
-	strcpy(p, dir);
-	if (*name) {
-		strcat(p, "/");
-		strcat(p, name);
-	}
-	return p;
+	return *name ? fs_join(dir, name) : mem_strdup(dir);
 }
 
-/* Our own files about an mbox: INDEX/a/.imap/b for folder a/b, as Dovecot has it. */
-static char *ctl_of(const struct store *s, const char *rel)
+char *mbox_ctl_path(const struct store *s, const char *rel)
 {
 	const char *slash = strrchr(rel, '/'), *last = slash ? slash + 1 : rel;
-	char *p = mem_alloc(strlen(s->index) + strlen(rel) + sizeof "//.imap/");
-	size_t n = (size_t)(last - rel);
 
-	strcpy(p, s->index);
-	strcat(p, "/");
-	strncat(p, rel, n);
-	strcat(p, ".imap/");
-	strcat(p, last);
-	return p;
+	return mem_printf("%s/%.*s.imap/%s", s->index, (int)(last - rel), rel, last);
 }
 
 static struct folder *folder_new(struct store *s, const char *path, const char *rel)
@@ -128,7 +115,7 @@ static struct folder *folder_new(struct store *s, const char *path, const char *
 	f->keywords_max = STORE_KEYWORDS_MAX;
 	f->is_inbox = strcmp(rel, "INBOX") == 0;
 	if (s->kind == STORE_MBOX) {
-		f->ctl = ctl_of(s, rel);
+		f->ctl = mbox_ctl_path(s, rel);
 		mbox_init(f);
 	} else {
 		maildir_init(f);

@@ -60,15 +60,6 @@ enum store_status maildir_list(struct store *s, struct folder_list *l)
 	return each_folder(s->root, list_one, l) < 0 ? folders_errno(s->root, errno) : STORE_OK;
 }
 
-static char *full_path(const char *root, const char *rel)
-{
-	char *p = mem_alloc(strlen(root) + strlen(rel) + 2);
-
-	strcpy(p, root);
-	strcat(p, "/");
-	return strcat(p, rel);
-}
-
 static bool is_below(const char *name, const char *rel)
 {
 	size_t n = strlen(rel);
@@ -92,8 +83,8 @@ static bool find_below(int root, const char *name, void *arg)
 
 enum store_status maildir_exists(struct store *s, const char *rel, bool *selectable)
 {
-	AUTO_FREE char *path = full_path(s->root, rel);
-	AUTO_FREE char *cur = full_path(path, "cur");
+	AUTO_FREE char *path = fs_join(s->root, rel);
+	AUTO_FREE char *cur = fs_join(path, "cur");
 	struct below b = { .rel = rel };
 	struct stat st;
 
@@ -108,8 +99,8 @@ enum store_status maildir_exists(struct store *s, const char *rel, bool *selecta
 enum store_status maildir_create(struct store *s, const char *rel)
 {
 	static const char *const subs[] = { "tmp", "new", "cur" };
-	AUTO_FREE char *path = full_path(s->root, rel);
-	AUTO_FREE char *mark = full_path(path, "maildirfolder");
+	AUTO_FREE char *path = fs_join(s->root, rel);
+	AUTO_FREE char *mark = fs_join(path, "maildirfolder");
 	int fd;
 
 	if (fs_make_dirs(s->root, 0700) < 0 || mkdir(path, 0700) < 0)
@@ -118,7 +109,7 @@ enum store_status maildir_create(struct store *s, const char *rel)
 	if (fd >= 0)
 		close(fd);
 	for (size_t i = 0; i < 3; i++) {
-		AUTO_FREE char *sub = full_path(path, subs[i]);
+		AUTO_FREE char *sub = fs_join(path, subs[i]);
 
 		if (mkdir(sub, 0700) < 0)
 			return folders_errno(sub, errno);
@@ -164,7 +155,7 @@ static void note_validity(struct store *s, struct span name)
 
 enum store_status maildir_delete(struct store *s, struct span name, const char *rel)
 {
-	AUTO_FREE char *path = full_path(s->root, rel);
+	AUTO_FREE char *path = fs_join(s->root, rel);
 	AUTO_FREE char *away = NULL;
 	char hidden[64];
 	bool selectable;
@@ -176,7 +167,7 @@ enum store_status maildir_delete(struct store *s, struct span name, const char *
 		return STORE_REFUSED; /* only its children are there */
 	note_validity(s, name);
 	snprintf(hidden, sizeof hidden, "..posthouse-deleted.%ld.%lld", (long)getpid(), (long long)clock_wall_us());
-	away = full_path(s->root, hidden);
+	away = fs_join(s->root, hidden);
 	if (rename(path, away) < 0)
 		return folders_errno(path, errno);
 	remove_tree(AT_FDCWD, away, 0);

@@ -97,18 +97,9 @@ enum store_status mbox_list(struct store *s, struct folder_list *l)
 	return STORE_OK;
 }
 
-static char *full_path(const char *root, const char *rel)
-{
-	char *p = mem_alloc(strlen(root) + strlen(rel) + 2);
-
-	strcpy(p, root);
-	strcat(p, "/");
-	return strcat(p, rel);
-}
-
 enum store_status mbox_exists(struct store *s, const char *rel, bool *selectable)
 {
-	AUTO_FREE char *path = full_path(s->root, rel);
+	AUTO_FREE char *path = fs_join(s->root, rel);
 	struct stat st;
 
 	*selectable = false;
@@ -130,7 +121,7 @@ static int make_parents(const char *path)
 
 enum store_status mbox_create(struct store *s, const char *rel, bool directory)
 {
-	AUTO_FREE char *path = full_path(s->root, rel);
+	AUTO_FREE char *path = fs_join(s->root, rel);
 	int fd;
 
 	if (make_parents(path) < 0)
@@ -150,7 +141,7 @@ static void remove_ctl(const char *ctl)
 	static const char *const files[] = { "posthouse-state", "posthouse-journal", "posthouse-journal.new", "posthouse-journal.unused" };
 
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		AUTO_FREE char *path = full_path(ctl, files[i]);
+		AUTO_FREE char *path = fs_join(ctl, files[i]);
 
 		unlink(path);
 	}
@@ -179,7 +170,7 @@ static enum store_status delete_file(struct folder *f)
 /* A directory goes when only our own files are left below it. */
 static enum store_status delete_directory(const char *path)
 {
-	AUTO_FREE char *own = full_path(path, ".imap");
+	AUTO_FREE char *own = fs_join(path, ".imap");
 
 	if (rmdir(path) == 0)
 		return STORE_OK;
@@ -191,7 +182,7 @@ static enum store_status delete_directory(const char *path)
 
 enum store_status mbox_delete(struct store *s, struct span name, const char *rel)
 {
-	AUTO_FREE char *path = full_path(s->root, rel);
+	AUTO_FREE char *path = fs_join(s->root, rel);
 	bool selectable;
 	enum store_status st = mbox_exists(s, rel, &selectable);
 	struct folder *f;
@@ -208,23 +199,11 @@ enum store_status mbox_delete(struct store *s, struct span name, const char *rel
 	return st;
 }
 
-static char *ctl_path(const struct store *s, const char *rel)
-{
-	const char *slash = strrchr(rel, '/'), *last = slash ? slash + 1 : rel;
-	char *p = mem_alloc(strlen(s->index) + strlen(rel) + sizeof "//.imap/");
-
-	strcpy(p, s->index);
-	strcat(p, "/");
-	strncat(p, rel, (size_t)(last - rel));
-	strcat(p, ".imap/");
-	return strcat(p, last);
-}
-
 /* What is known about the folder moves with it; when it cannot, the mbox itself says enough. */
 static void move_ctl(struct store *s, const char *from_rel, const char *to_rel, bool directory)
 {
-	AUTO_FREE char *from = directory ? full_path(s->index, from_rel) : ctl_path(s, from_rel);
-	AUTO_FREE char *to = directory ? full_path(s->index, to_rel) : ctl_path(s, to_rel);
+	AUTO_FREE char *from = directory ? fs_join(s->index, from_rel) : mbox_ctl_path(s, from_rel);
+	AUTO_FREE char *to = directory ? fs_join(s->index, to_rel) : mbox_ctl_path(s, to_rel);
 
 	if (directory && strcmp(s->index, s->root) == 0)
 		return; /* lies below the directory itself */
@@ -237,8 +216,8 @@ static void move_ctl(struct store *s, const char *from_rel, const char *to_rel, 
 
 static enum store_status move(struct store *s, const char *from_rel, const char *to_rel, bool directory)
 {
-	AUTO_FREE char *from = full_path(s->root, from_rel);
-	AUTO_FREE char *to = full_path(s->root, to_rel);
+	AUTO_FREE char *from = fs_join(s->root, from_rel);
+	AUTO_FREE char *to = fs_join(s->root, to_rel);
 
 	if (make_parents(to) < 0 || renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
 		return folders_errno(to, errno);

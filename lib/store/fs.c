@@ -117,13 +117,17 @@ int fs_sync_parent(const char *path)
 	return fs_sync_dir(AT_FDCWD, parent);
 }
 
+char *fs_join(const char *dir, const char *name)
+{
+	return mem_printf("%s/%s", dir, name);
+}
+
 int fs_replace_file(int dirfd, const char *path, struct span content, mode_t mode, bool durable)
 {
 	AUTO_FREE char *parent = parent_of(path);
-	AUTO_FREE char *tmp = mem_alloc(strlen(path) + 64);
+	AUTO_FREE char *tmp = mem_printf("%s.%ld.%lx.tmp", path, (long)getpid(), (unsigned long)pthread_self());
 	int fd, rc;
 
-	sprintf(tmp, "%s.%ld.%lx.tmp", path, (long)getpid(), (unsigned long)pthread_self());
 	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -1;

@@ -18,4 +18,5 @@ int fs_read_file(int dirfd, const char *path, struct buf *b);
 int fs_replace_file(int dirfd, const char *path, struct span content, mode_t mode, bool durable);
 int fs_sync_parent(const char *path); /* fsync the directory that holds path */
 int fs_sync_dir(int dirfd, const char *path);
+char *fs_join(const char *dir, const char *name); /* dir/name; free it */
 int fs_make_dirs(const char *path, mode_t mode); /* path and its parents */

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "lib/base/mem.h"
+#include "lib/store/fs.h"
 #include "lib/store/store-int.h"
 
 /* --- %-variables ------------------------------------------------------------------------------------------------ */
@@ -296,15 +297,6 @@ static bool user_ok(struct span name)
 	return name.len > 0 && span_chr(name, '/') < 0 && span_chr(name, '\0') < 0 && name.ptr[0] != '.';
 }
 
-static char *dup_printf2(const char *a, const char *b)
-{
-	char *p = mem_alloc(strlen(a) + strlen(b) + 2);
-
-	strcpy(p, a);
-	strcat(p, "/");
-	return strcat(p, b);
-}
-
 static struct store *make_store(const struct location *l, const struct user *u)
 {
 	struct store *s = mem_zalloc(sizeof *s);
@@ -313,10 +305,10 @@ static struct store *make_store(const struct location *l, const struct user *u)
 
 	s->kind = l->kind;
 	s->root = mem_strdup(l->root);
-	s->inbox = l->inbox ? mem_strdup(l->inbox) : mbox ? dup_printf2(l->root, "inbox") : mem_strdup(l->root);
+	s->inbox = l->inbox ? mem_strdup(l->inbox) : mbox ? fs_join(l->root, "inbox") : mem_strdup(l->root);
 	s->index = mem_strdup(l->control ? l->control : l->index ? l->index : l->root);
-	s->subscriptions = dup_printf2(control, l->subscriptions ? l->subscriptions : mbox ? ".subscriptions" : "subscriptions");
-	s->validity_file = mbox ? dup_printf2(s->index, ".imap/posthouse-uidvalidity") : dup_printf2(s->root, "posthouse-uidvalidity");
+	s->subscriptions = fs_join(control, l->subscriptions ? l->subscriptions : mbox ? ".subscriptions" : "subscriptions");
+	s->validity_file = mbox ? fs_join(s->index, ".imap/posthouse-uidvalidity") : fs_join(s->root, "posthouse-uidvalidity");
 	s->user = mem_strndup(u->name.ptr, u->name.len);
 	return s;
 }

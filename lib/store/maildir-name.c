@@ -38,7 +38,7 @@ void maildir_make_base(char base[MAILDIR_BASE_MAX], struct span key)
 	size_t n;
 
 	if (gethostname(host, sizeof host) < 0)
-		strcpy(host, "localhost");
+		snprintf(host, sizeof host, "localhost");
 	host[sizeof host - 1] = '\0';
 	if (key.len > 0) {
 		n = add_safe(base, MAILDIR_BASE_MAX - sizeof host, key);

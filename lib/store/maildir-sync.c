@@ -18,10 +18,7 @@ enum { RACY_MS = 50 /* longer than the clock tick of a file system */ };
 
 char *maildir_path(const struct folder *f, const char *sub, const char *name)
 {
-	char *p = mem_alloc(strlen(f->path) + strlen(sub) + (name ? strlen(name) : 0) + 3);
-
-	sprintf(p, "%s/%s%s%s", f->path, sub, name ? "/" : "", name ? name : "");
-	return p;
+	return mem_printf("%s/%s%s%s", f->path, sub, name ? "/" : "", name ? name : "");
 }
 
 /* One file found in new/ or cur/. */

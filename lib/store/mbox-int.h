@@ -66,6 +66,8 @@ struct mbox {
 };
 
 /* mbox-sync.c */
+/* Where our own files about the mbox of a folder are: INDEX/a/.imap/b for folder a/b, as Dovecot has it; free it. */
+char *mbox_ctl_path(const struct store *s, const char *rel);
 enum store_status mbox_refresh(struct folder *f);
 /* The same with the lock held; write_lock: changes may be written. */
 enum store_status mbox_refresh_locked(struct folder *f, struct mboxlock *l, bool write_lock);

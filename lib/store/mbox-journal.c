@@ -26,6 +26,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/pack.h"
+#include "lib/store/fs.h"
 #include "lib/store/mbox-int.h"
 
 enum { HEADER = 128, MAGIC = 0x314a5048 /* "HPJ1" */, CHUNK = 256 * 1024, PREFIX = 4096 };
@@ -51,14 +52,6 @@ struct mbox_journal {
 static uint32_t crc_add(uint32_t crc, const void *p, size_t n)
 {
 	return (uint32_t)crc32(crc, p, (unsigned)n);
-}
-
-static char *journal_path(const char *ctl, const char *name)
-{
-	char *p = mem_alloc(strlen(ctl) + strlen(name) + 2);
-
-	sprintf(p, "%s/%s", ctl, name);
-	return p;
 }
 
 static int header_write(int fd, const struct header *h)
@@ -127,7 +120,7 @@ static struct mbox_journal *journal_new(const char *ctl, const char *name, uint6
 	int flags = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 
 	j->ctl = mem_strdup(ctl);
-	j->path = journal_path(ctl, name);
+	j->path = fs_join(ctl, name);
 	j->h.start = start;
 	buf_init(&j->out, 2 * CHUNK);
 	j->fd = open(j->path, flags, 0600);
@@ -418,7 +411,7 @@ static int replay_opened(const char *ctl, const char *path, int jfd, int fd, con
 	if (fstat(fd, &st) < 0)
 		return -1;
 	if (st.st_dev != h.dev || st.st_ino != h.ino || prefix_crc(fd, h.start, &crc) < 0 || crc != h.prefix_crc) {
-		AUTO_FREE char *aside = journal_path(ctl, "posthouse-journal.unused");
+		AUTO_FREE char *aside = fs_join(ctl, "posthouse-journal.unused");
 
 		log_warn("%s: replaced since an interrupted change; left in %s", mbox, aside);
 		return rename(path, aside);
@@ -431,7 +424,7 @@ static int replay_opened(const char *ctl, const char *path, int jfd, int fd, con
 
 int mbox_journal_replay(const char *ctl, int fd, const char *mbox)
 {
-	AUTO_FREE char *path = journal_path(ctl, "posthouse-journal");
+	AUTO_FREE char *path = fs_join(ctl, "posthouse-journal");
 	int rc, err, jfd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	if (jfd < 0)

@@ -9,6 +9,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/pack.h"
+#include "lib/store/fs.h"
 #include "lib/store/mbox-int.h"
 
 /*
@@ -70,11 +71,7 @@ bool mbox_state_parse(struct span text, struct mbox_state *s)
 
 static char *state_path(const char *ctl)
 {
-	char *p = mem_alloc(strlen(ctl) + sizeof "/posthouse-state");
-
-	strcpy(p, ctl);
-	strcat(p, "/posthouse-state");
-	return p;
+	return fs_join(ctl, "posthouse-state");
 }
 
 void mbox_state_load(const char *ctl, struct mbox_state *s)
