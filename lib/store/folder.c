@@ -84,6 +84,9 @@ static void folder_free(struct folder *f)
 	free(f->recs);
 	for (unsigned i = 0; i < f->nkeywords; i++)
 		free(f->keywords[i]);
+	for (size_t i = 0; i < f->nretired; i++)
+		free(f->retired[i]);
+	free(f->retired);
 	free(f->path);
 	free(f->ctl);
 	free(f->validity_file);

@@ -151,14 +151,20 @@ int fs_replace_file(int dirfd, const char *path, struct span content, mode_t mod
 int fs_make_dirs(const char *path, mode_t mode)
 {
 	AUTO_FREE char *p = mem_strdup(path);
+	int first = 0; /* the error that says more than the one it leads to */
 
 	for (char *s = strchr(p + 1, '/'); s != NULL; s = strchr(s + 1, '/')) {
 		*s = '\0';
-		if (mkdir(p, mode) < 0 && errno != EEXIST && errno != EROFS && errno != EACCES)
-			return -1;
+		if (mkdir(p, mode) < 0 && errno != EEXIST) {
+			if (errno != EROFS && errno != EACCES && errno != ENOENT)
+				return -1;
+			first = first ? first : errno;
+		}
 		*s = '/';
 	}
-	if (mkdir(p, mode) < 0 && errno != EEXIST)
-		return -1;
-	return 0;
+	if (mkdir(p, mode) == 0 || errno == EEXIST)
+		return 0;
+	if (errno == ENOENT && first != 0)
+		errno = first;
+	return -1;
 }

@@ -24,7 +24,8 @@ static void set_keyword(struct folder *f, unsigned i, struct span name)
 	}
 	if (span_is(name, f->keywords[i]))
 		return;
-	free(f->keywords[i]);
+	f->retired = mem_realloc_array(f->retired, f->nretired + 1, sizeof *f->retired);
+	f->retired[f->nretired++] = f->keywords[i];
 	f->keywords[i] = mem_strndup(name.ptr, name.len);
 	f->generation++;
 }

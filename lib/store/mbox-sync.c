@@ -179,6 +179,9 @@ enum store_status mbox_refresh_locked(struct folder *f, struct mboxlock *l, bool
 	}
 	if (f->dirty && write_lock) {
 		s = mbox_write_in_place(f, l->fd);
+		/* without a state file the mailbox itself has to hold the numbers before anybody hears of them */
+		if (s == STORE_OK && f->mbox->ctl_failed && fdatasync(l->fd) < 0)
+			s = folder_errno(f, "fdatasync", errno);
 		mbox_note_ident(f, l->fd);
 	}
 	return s;

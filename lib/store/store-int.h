@@ -90,6 +90,8 @@ struct folder {
 	uint64_t generation;        /* changes with the table */
 	char *keywords[STORE_KEYWORDS_MAX];
 	unsigned nkeywords, keywords_max;
+	char **retired;             /* keyword names that somebody may still look at */
+	size_t nretired;
 	bool is_inbox;
 	bool dirty;                 /* some rec is */
 	bool unwritable;            /* the files cannot be written */

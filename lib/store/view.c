@@ -120,8 +120,9 @@ enum store_status store_select(struct store *s, struct span name, bool read_only
 	mb->read_only = read_only;
 	mb->watch_fd = -1;
 	st = mailbox_sync(mb, true, NULL);
-	if (st == STORE_OK && mb->f->unwritable)
-		mb->read_only = true;
+	pthread_mutex_lock(&mb->f->mu);
+	mb->read_only |= st == STORE_OK && mb->f->unwritable;
+	pthread_mutex_unlock(&mb->f->mu);
 	if (st == STORE_OK) {
 		*mb_r = mb;
 		return st;
@@ -180,7 +181,12 @@ bool mailbox_read_only(const struct mailbox *mb)
 
 bool mailbox_keywords_full(const struct mailbox *mb)
 {
-	return mb->f->nkeywords >= mb->f->keywords_max;
+	bool full;
+
+	pthread_mutex_lock(&mb->f->mu);
+	full = mb->f->nkeywords >= mb->f->keywords_max;
+	pthread_mutex_unlock(&mb->f->mu);
+	return full;
 }
 
 const struct store_msg *mailbox_msg(struct mailbox *mb, uint32_t seq)
