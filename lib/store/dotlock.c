@@ -15,12 +15,74 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/list.h"
 #include "lib/base/mem.h"
 #include "lib/base/span.h"
 
 enum { POLL_FIRST_MS = 2, POLL_MAX_MS = 50, HOST_MAX = 65, EMPTY_STALE_MS = 3000 };
 
 static _Atomic int64_t stale_ms = 500000;
+
+/* Lock files that this process holds. */
+struct held {
+	struct list_node node;
+	char *path;
+};
+static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list held = LIST_INIT(held);
+
+static struct held *held_find(const char *path)
+{
+	list_for_each(n, &held) {
+		struct held *h = list_entry(n, struct held, node);
+
+		if (strcmp(h->path, path) == 0)
+			return h;
+	}
+	return NULL;
+}
+
+static void held_add(const char *path)
+{
+	struct held *h = mem_zalloc(sizeof *h);
+
+	h->path = mem_strdup(path);
+	pthread_mutex_lock(&held_lock);
+	list_append(&held, &h->node);
+	pthread_mutex_unlock(&held_lock);
+}
+
+static bool is_held(const char *path)
+{
+	bool yes;
+
+	pthread_mutex_lock(&held_lock);
+	yes = held_find(path) != NULL;
+	pthread_mutex_unlock(&held_lock);
+	return yes;
+}
+
+/* One of the entries of this path: they are counted, not told apart. */
+static void held_remove(const char *path)
+{
+	struct held *h;
+
+	pthread_mutex_lock(&held_lock);
+	h = held_find(path);
+	if (h != NULL)
+		list_remove(&h->node);
+	pthread_mutex_unlock(&held_lock);
+	if (h != NULL) {
+		free(h->path);
+		free(h);
+	}
+}
+
+void dotlock_release(const char *path)
+{
+	unlink(path);
+	held_remove(path);
+}
 
 void dotlock_set_stale_ms(int64_t ms)
 {
@@ -55,11 +117,11 @@ static bool is_old(const struct stat *st)
 }
 
 /*
- * One of ours was killed between making the file and writing into it when it is empty after a while. A foreign program that
- * leaves its lock files empty is protected by the kernel's lock, which is taken next.
- *
- * The process named in a lock file of this host is no more. Other programs write other things: then only age counts. */
-static bool holder_is_gone(int fd, const struct stat *st)
+ * The process named in a lock file of this host is no more, or is this one, which knows better. Other programs write other things:
+ * then only age counts. An empty one was left by one of ours that was killed before it could write its name (or found the disk
+ * full); a foreign program that leaves its lock files empty is protected by the kernel's lock, which is taken next.
+ */
+static bool holder_is_gone(int fd, const char *path, const struct stat *st)
 {
 	char text[128], host[HOST_MAX];
 	struct span rest, pid;
@@ -73,6 +135,8 @@ static bool holder_is_gone(int fd, const struct stat *st)
 	pid = span_cut(&rest, ':');
 	if (!span_u64(pid, 0x7fffffff, &n) || n == 0 || host[0] == '\0' || !span_is(rest, host))
 		return false;
+	if ((pid_t)n == getpid())
+		return !is_held(path);
 	return kill((pid_t)n, 0) < 0 && errno == ESRCH;
 }
 
@@ -92,7 +156,7 @@ static void remove_stale(const char *path)
 		if (fd >= 0 || lstat(path, &st) < 0)
 			return;
 	}
-	stale = is_old(&st) || (fd >= 0 && holder_is_gone(fd, &st));
+	stale = is_old(&st) || (fd >= 0 && holder_is_gone(fd, path, &st));
 	if (fd >= 0)
 		close(fd);
 	if (!stale)
@@ -110,10 +174,14 @@ static void remove_stale(const char *path)
 static int make_lock(const char *path)
 {
 	char host[HOST_MAX], text[128];
-	int n, fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	int n, fd;
 
-	if (fd < 0)
+	held_add(path); /* before the file can be seen */
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0) {
+		held_remove(path);
 		return -1;
+	}
 	own_host(host);
 	n = snprintf(text, sizeof text, "%ld:%s\n", (long)getpid(), host);
 	if (write(fd, text, (size_t)n) != n)

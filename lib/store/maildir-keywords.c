@@ -89,6 +89,6 @@ int maildir_save_keywords(struct folder *f)
 	buf_free(&b);
 	if (rc == 0)
 		f->maildir->saved_keywords = f->nkeywords;
-	unlink(lock);
+	dotlock_release(lock);
 	return rc;
 }

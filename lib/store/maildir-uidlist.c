@@ -145,7 +145,7 @@ void maildir_unlock_list(char *lock)
 {
 	if (lock == NULL)
 		return;
-	unlink(lock);
+	dotlock_release(lock);
 	free(lock);
 }
 

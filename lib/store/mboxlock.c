@@ -243,7 +243,7 @@ static int64_t sooner(int64_t a, int64_t b)
 static void drop_dotlock(struct mboxlock *l)
 {
 	if (l->dotlocked)
-		unlink(l->dotlock_path);
+		dotlock_release(l->dotlock_path);
 	l->dotlocked = false;
 }
 

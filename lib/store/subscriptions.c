@@ -154,7 +154,7 @@ enum store_status store_subscribe(struct store *s, struct span name, bool on)
 		st = errno == EAGAIN ? STORE_LOCKED : STORE_ERROR;
 	} else {
 		st = rewrite(s, &a, normal, on);
-		unlink(lock);
+		dotlock_release(lock);
 	}
 	arena_free(&a);
 	return st;

@@ -5,6 +5,7 @@ package StoreFault;
 use strict;
 use warnings;
 use Test::More;
+$| = 1;
 use File::Temp qw(tempdir);
 use Exporter 'import';
 our @EXPORT = qw(store_fault_ready try_case);
@@ -88,7 +89,7 @@ sub try_case {
 			my $loc = location($case->{kind}, $at);
 			system('rm', '-rf', $at);
 			system('cp', '-a', $start, $at);
-			system("strace -f -qq -o /dev/null -e trace=$call -e inject=$call:$fault:when=$n '$do' '$loc' @{$case->{op}} >/dev/null 2>&1");
+			system("timeout -s KILL 30 strace -f -qq -o /dev/null -e trace=$call -e inject=$call:$fault:when=$n '$do' '$loc' @{$case->{op}} >/dev/null 2>&1");
 			$faults++;
 			my @then = $behind eq 'deliver' ? ([ 'deliver', 900 ]) : $behind eq 'raw' ? ([ 'deliver-raw', 900 ]) : ();
 			push @then, [ 'deliver', @{$case->{again}} ] if $case->{again};
