@@ -5,7 +5,7 @@
 #include "lib/conf/conf.h"
 #include "lib/map/match.h"
 #include "login/login.h"
-#include "login/peers.h"
+#include "lib/service/peers.h"
 
 struct match *login_trusted;
 bool login_plain_offered, login_login_offered;
@@ -43,7 +43,7 @@ static void before_jail(void)
 		log_fatal("login needs -P imap or -P pop3 in master.cf");
 	login_trusted = match_open(conf->login_trusted_networks, MATCH_NETWORK);
 	read_mechanisms();
-	peers_open(protocol->name);
+	peers_open(strcmp(protocol->name, "imap") == 0 ? "login-imap" : "login-pop3");
 }
 
 static void session(const struct service_session *s)

@@ -11,7 +11,7 @@
 #include "lib/conf/conf.h"
 #include "lib/map/match.h"
 #include "login/login.h"
-#include "login/peers.h"
+#include "lib/service/peers.h"
 
 enum { FAREWELL_MS = 1000, RANDOM_BYTES = SESSION_ID_BYTES / 4 * 3 };
 

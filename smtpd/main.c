@@ -5,6 +5,7 @@
 #include "lib/io/dns.h"
 #include "lib/queue/job.h"
 #include "lib/route/route.h"
+#include "lib/service/peers.h"
 #include "lib/service/service.h"
 #include "smtpd/access.h"
 #include "smtpd/session.h"
@@ -13,6 +14,8 @@ static void before_jail(void)
 {
 	if (!dns_set_server(span_cstr(conf->smtp_dns_server)))
 		log_fatal("smtp_dns_server is not ADDRESS:PORT: %s", conf->smtp_dns_server);
+	if (conf->smtpd_client_connection_count_limit > 0)
+		peers_open("smtpd");
 }
 
 static void after_jail(void)

@@ -10,6 +10,7 @@
 #include "lib/conf/conf.h"
 #include "lib/io/frame.h"
 #include "lib/route/route.h"
+#include "lib/service/peers.h"
 
 enum command_flags {
 	LAST = 1, /* the client must wait for the reply: nothing may be pipelined behind it (RFC 2920 3.1) */
@@ -251,14 +252,37 @@ static void dialogue(struct smtpd_session *s)
 		log_disconnect(s);
 }
 
+/* Our own networks send in bursts and are not held to the limit, as smtpd_client_event_limit_exceptions has it by default. */
+static bool crowded(const struct smtpd_session *s, struct peers_place **place_r)
+{
+	*place_r = NULL;
+	return !s->trusted && conf->smtpd_client_connection_count_limit > 0 &&
+	       !peers_enter(&s->peer, (uint32_t)conf->smtpd_client_connection_count_limit, place_r);
+}
+
+static void turn_away(struct smtpd_session *s)
+{
+	log_info("connect from %s", s->client);
+	log_warn("Connection concurrency limit exceeded: more than %lld from %s for service %s",
+		 (long long)conf->smtpd_client_connection_count_limit, s->client, service_name());
+	reply(s, "421 4.7.0 %s Error: too many connections from %s", conf->myhostname, s->peer_text);
+	(void)!stream_flush(s->stream);
+	log_disconnect(s);
+}
+
 void smtpd_session(const struct service_session *ss)
 {
 	struct smtpd_session s = { .peer = ss->peer, .local = ss->local };
+	struct peers_place *place;
 
 	s.stream = stream_open(ss->fd);
 	stream_set_timeout(s.stream, conf->smtpd_timeout_ms);
 	identify(&s, ss);
-	dialogue(&s);
+	if (crowded(&s, &place))
+		turn_away(&s);
+	else
+		dialogue(&s);
+	peers_leave(place);
 	transaction_reset(&s);
 	arena_free(&s.txn.arena);
 	arena_free(&s.cmd);

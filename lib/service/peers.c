@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "login/peers.h"
+#include "lib/service/peers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +48,7 @@ static int open_file(const char *service)
 	struct stat st;
 	int fd;
 
-	snprintf(path, sizeof path, "%s/pid/login-%s.peers", conf->queue_directory, service);
+	snprintf(path, sizeof path, "%s/pid/%s.peers", conf->queue_directory, service);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_size == PARTS * sizeof(struct part) ||
 					       ftruncate(fd, PARTS * sizeof(struct part)) == 0))

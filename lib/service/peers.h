@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How many clients of one network (an IPv4 address, an IPv6 /64) are before their login, counted over all processes of a login
- * service, so that one attacker cannot take every place in the queue for a password. The count lies in a file that all of them
- * map; each process writes only its own part, held by a lock that ends with it.
+ * How many clients of one network (an IPv4 address, an IPv6 /64) a service has at the same time, counted over all its processes,
+ * so that one client cannot take every place. The count lies in a file that all of them map; each process writes only its own
+ * part, held by a lock that ends with it.
  */
 #pragma once
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 
 struct peers_place; /* one counted client */
 
-/* As root, in queue_directory, before the jail; logs and counts nothing when the file cannot be had. */
+/* service names the file. As root, in queue_directory, before the jail; logs and counts nothing when the file cannot be had. */
 void peers_open(const char *service);
 /* Count a client. False: limit clients of its network are here already; then there is no place to leave. */
 bool peers_enter(const struct netaddr *client, uint32_t limit, struct peers_place **place_r);
