@@ -172,7 +172,8 @@ struct child *child_start(struct service_state *s)
 
 	if (board_fd < 0 || frame_pair(pair) < 0 || (c->pid = fork()) < 0) {
 		log_warn("cannot start %s: %m", s->entry->program);
-		close(board_fd);
+		if (board_fd >= 0)
+			close(board_fd);
 		close(pair[0]);
 		close(pair[1]);
 		board_detach(c->board);

@@ -78,7 +78,7 @@ static void round_trip(struct span text, size_t step)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *copy = malloc(size + 1);
+	char *copy = calloc(1, size + 1);
 	struct span text = span_of(copy, size > 0 ? size - 1 : 0);
 
 	if (size > 0)

@@ -28,7 +28,7 @@ static void names(struct arena *a, enum store_kind kind, struct span s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *copy = malloc(size + 1);
+	char *copy = calloc(1, size + 1);
 	struct span text = span_of(copy, size);
 	struct arena a = ARENA_INIT;
 	struct uidlist l;
