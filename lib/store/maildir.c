@@ -87,7 +87,11 @@ static enum store_status maildir_flagged(struct folder *f, struct rec *r)
 
 	if (maildir_save_keywords(f) < 0)
 		return folder_errno(f, "dovecot-keywords", errno);
-	if (rename_rec(f, r) < 0 && errno == ENOENT) {
+	if (rename_rec(f, r) < 0) {
+		if (errno != ENOENT) {
+			f->maildir->racy = true; /* what the table says is not what the files say */
+			return folder_errno(f, r->maildir.name, errno);
+		}
 		/* another program renamed or removed it: find it, and try once more */
 		vanished(f);
 		if (maildir_refresh(f) != STORE_OK || (r = folder_find(f, uid)) == NULL)
@@ -97,11 +101,21 @@ static enum store_status maildir_flagged(struct folder *f, struct rec *r)
 		r->old = true;
 		if (rename_rec(f, r) < 0)
 			return errno == ENOENT ? vanished(f) : folder_errno(f, r->maildir.name, errno);
-	} else if (r->maildir.in_new && (r->dirty & DIRTY_FLAGS)) {
-		return folder_errno(f, r->maildir.name, errno);
 	}
 	r->dirty = 0;
 	return STORE_OK;
+}
+
+/* From new/ to cur/. One that cannot be moved stays where it is. */
+static void maildir_told(struct folder *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		if (f->recs[i].dirty == 0)
+			continue;
+		if (rename_rec(f, &f->recs[i]) < 0)
+			f->maildir->racy = true;
+		f->recs[i].dirty = 0;
+	}
 }
 
 static enum store_status maildir_flush(struct folder *f, bool durable)
@@ -157,7 +171,7 @@ static void maildir_free(struct folder *f)
 
 const struct folder_ops maildir_ops = {
 	.refresh = maildir_refresh, .read = maildir_read, .flush = maildir_flush, .expunge = maildir_expunge, .append = maildir_append,
-	.flagged = maildir_flagged, .size = maildir_size, .watch = maildir_watch, .free = maildir_free,
+	.flagged = maildir_flagged, .told = maildir_told, .size = maildir_size, .watch = maildir_watch, .free = maildir_free,
 };
 
 void maildir_init(struct folder *f)

@@ -129,11 +129,25 @@ static enum store_status append_locked(struct folder *f, struct mboxlock *l, str
 	return s;
 }
 
+/* The first mail of a user whose mail directory is not there yet; a failure shows when the file is made. */
+static void make_parent(const char *path)
+{
+	AUTO_FREE char *dir = mem_strdup(path);
+
+	*strrchr(dir, '/') = '\0';
+	if (*dir && fs_make_dirs(dir, 0700) < 0)
+		log_debug("%s: %s", dir, strerrordesc_np(errno));
+}
+
 enum store_status mbox_append(struct folder *f, struct store_append *ap, uint32_t *uids)
 {
 	struct mboxlock l;
-	enum store_status s = mbox_lock(f, &l, true);
+	bool create = f->is_inbox && access(f->path, F_OK) < 0;
+	enum store_status s;
 
+	if (create)
+		make_parent(f->path);
+	s = mbox_lock(f, &l, create);
 	if (s == STORE_REFUSED)
 		log_error("%s: cannot be written", f->path);
 	if (s != STORE_OK)
@@ -141,6 +155,8 @@ enum store_status mbox_append(struct folder *f, struct store_append *ap, uint32_
 	s = mbox_refresh_locked(f, &l, true);
 	if (s == STORE_OK)
 		s = append_locked(f, &l, ap, uids);
+	if (s == STORE_OK && create && fs_sync_parent(f->path) < 0)
+		s = folder_errno(f, "fsync", errno);
 	if (s == STORE_OK)
 		s = mbox_refresh_locked(f, &l, true); /* the table learns of them as of anybody's mail */
 	mboxlock_close(&l);

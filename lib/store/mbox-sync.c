@@ -201,7 +201,8 @@ static enum store_status refresh_absent(struct folder *f)
 	m->ident = (struct ident){ 0 };
 	load_state(f);
 	mbox_assign_uids(f);
-	mbox_save_state(f);
+	if (f->is_inbox) /* another folder was deleted, and its state with it */
+		mbox_save_state(f);
 	f->dirty = false;
 	return STORE_OK;
 }
@@ -326,6 +327,11 @@ static enum store_status mbox_flagged(struct folder *f, struct rec *r)
 	return STORE_OK;
 }
 
+static void mbox_told(struct folder *f)
+{
+	f->dirty = true;
+}
+
 static enum store_status mbox_size(struct folder *f, struct rec *r)
 {
 	(void)f;
@@ -347,7 +353,7 @@ static void mbox_free(struct folder *f)
 
 const struct folder_ops mbox_ops = {
 	.refresh = mbox_refresh, .read = mbox_read, .flush = mbox_flush, .expunge = mbox_expunge, .append = mbox_append,
-	.flagged = mbox_flagged, .size = mbox_size, .watch = mbox_watch, .free = mbox_free,
+	.flagged = mbox_flagged, .told = mbox_told, .size = mbox_size, .watch = mbox_watch, .free = mbox_free,
 };
 
 void mbox_init(struct folder *f)

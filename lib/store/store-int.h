@@ -65,6 +65,8 @@ struct folder_ops {
 	enum store_status (*append)(struct folder *f, struct store_append *ap, uint32_t *uids_r);
 	/* A client changed r's flags or keywords (r->dirty is set). */
 	enum store_status (*flagged)(struct folder *f, struct rec *r);
+	/* A session was told of recent messages: they are old now (DIRTY_OLD is set). The table stays as it is. */
+	void (*told)(struct folder *f);
 	enum store_status (*size)(struct folder *f, struct rec *r);
 	/* Paths to watch for changes; up to two. */
 	unsigned (*watch)(const struct folder *f, const char *paths_r[2]);

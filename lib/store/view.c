@@ -32,7 +32,7 @@ static void view_new(struct mailbox *mb, struct rec *r)
 		return;
 	r->old = true;
 	r->dirty |= DIRTY_OLD;
-	mb->f->ops->flagged(mb->f, r);
+	mb->told_recent = true;
 }
 
 static void view_changed(struct mailbox *mb, size_t i, const struct rec *r, const struct mailbox_events *ev)
@@ -72,6 +72,9 @@ static void view_merge(struct mailbox *mb, const struct mailbox_events *ev)
 			view_new(mb, &f->recs[j]);
 	if (f->n > 0 && f->recs[f->n - 1].m.uid > mb->last_uid)
 		mb->last_uid = f->recs[f->n - 1].m.uid;
+	if (mb->told_recent)
+		f->ops->told(f);
+	mb->told_recent = false;
 	mb->uidnext = f->uidnext;
 	mb->generation = f->generation;
 }
@@ -321,18 +324,22 @@ enum store_status mailbox_flag(struct mailbox *mb, uint32_t seq, enum store_flag
 	if (r != NULL) {
 		old = r->m.flags;
 		old_keywords = r->m.keywords;
-		r->m.flags = op == STORE_FLAGS_SET ? flags : op == STORE_FLAGS_ADD ? old | flags : old & ~flags;
-		r->m.keywords = op == STORE_FLAGS_SET ? keywords : op == STORE_FLAGS_ADD ? old_keywords | keywords : old_keywords & ~keywords;
+		flags = op == STORE_FLAGS_SET ? flags : op == STORE_FLAGS_ADD ? old | flags : old & ~flags;
+		keywords = op == STORE_FLAGS_SET ? keywords : op == STORE_FLAGS_ADD ? old_keywords | keywords : old_keywords & ~keywords;
 		s = STORE_OK;
-		if (r->m.flags != old || r->m.keywords != old_keywords) {
+		if (flags != old || keywords != old_keywords) {
+			r->m.flags = flags;
+			r->m.keywords = keywords;
 			r->dirty |= DIRTY_FLAGS;
 			if (mb->generation == mb->f->generation)
 				mb->generation++; /* this view knows; the others will see */
 			mb->f->generation++;
-			s = mb->f->ops->flagged(mb->f, r);
+			s = mb->f->ops->flagged(mb->f, r); /* r may be gone after this */
 		}
-		mb->v[seq - 1].m.flags = r->m.flags | (mb->v[seq - 1].m.flags & STORE_RECENT);
-		mb->v[seq - 1].m.keywords = r->m.keywords;
+		if (s == STORE_OK) {
+			mb->v[seq - 1].m.flags = flags | (mb->v[seq - 1].m.flags & STORE_RECENT);
+			mb->v[seq - 1].m.keywords = keywords;
+		}
 	}
 	pthread_mutex_unlock(&mb->f->mu);
 	return s;
