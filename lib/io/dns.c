@@ -38,12 +38,16 @@ const char *dns_type_str(enum dns_type type)
 	switch (type) {
 	case DNS_A:
 		return "A";
+	case DNS_NS:
+		return "NS";
 	case DNS_CNAME:
 		return "CNAME";
 	case DNS_PTR:
 		return "PTR";
 	case DNS_MX:
 		return "MX";
+	case DNS_TXT:
+		return "TXT";
 	case DNS_AAAA:
 		return "AAAA";
 	}
@@ -351,27 +355,40 @@ static enum dns_status has_address(struct arena *a, struct span name, const stru
 	return DNS_NXDOMAIN;
 }
 
-enum dns_status dns_client_name(struct arena *a, const struct netaddr *client, struct span *name_r)
+static enum dns_status reverse_name(struct arena *a, const struct netaddr *client, struct span *name_r)
 {
 	struct sockaddr_storage sa;
 	char host[NI_MAXHOST];
-	enum dns_status status;
-	struct span name;
 	int rc;
 
-	*name_r = SPAN("unknown");
 	if (client->family != AF_INET && client->family != AF_INET6)
 		return DNS_NXDOMAIN;
 	prepare_thread();
-	rc = getnameinfo((struct sockaddr *)&sa, netaddr_to_sockaddr(client, &sa), host, sizeof host, NULL, 0,
-			 NI_NAMEREQD);
+	rc = getnameinfo((struct sockaddr *)&sa, netaddr_to_sockaddr(client, &sa), host, sizeof host, NULL, 0, NI_NAMEREQD);
 	if (rc != 0)
 		return from_gai(rc);
-	name = span_cstr(host);
-	if (!usable_name(name))
+	if (!usable_name(span_cstr(host)))
 		return DNS_NXDOMAIN;
-	status = has_address(a, name, client);
-	if (status == DNS_OK)
-		*name_r = arena_span(a, name);
-	return status;
+	*name_r = arena_span(a, span_cstr(host));
+	return DNS_OK;
+}
+
+void dns_client_look(struct arena *a, const struct netaddr *client, struct dns_client *c)
+{
+	c->name = c->reverse = SPAN("unknown");
+	c->name_status = c->reverse_status = reverse_name(a, client, &c->reverse);
+	if (c->reverse_status != DNS_OK)
+		return;
+	c->name_status = has_address(a, c->reverse, client);
+	if (c->name_status == DNS_OK)
+		c->name = c->reverse;
+}
+
+enum dns_status dns_client_name(struct arena *a, const struct netaddr *client, struct span *name_r)
+{
+	struct dns_client c;
+
+	dns_client_look(a, client, &c);
+	*name_r = c.name;
+	return c.name_status;
 }

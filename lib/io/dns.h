@@ -19,7 +19,7 @@ enum {
 	DNS_ANSWER_MAX = 65535,
 };
 
-enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_AAAA = 28 };
+enum dns_type { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28 };
 
 enum dns_status {
 	DNS_OK = 0,   /* at least one record */
@@ -36,7 +36,8 @@ struct dns_record {
 	uint32_t ttl;        /* seconds; the least along the aliases that led here */
 	uint16_t preference; /* MX */
 	struct netaddr addr; /* A, AAAA; port 0 */
-	struct span name;    /* MX, PTR, CNAME: host name characters (CNAME: printable), no last dot; empty: root */
+	struct span name;    /* MX, NS, PTR, CNAME: host name characters (CNAME: printable), no last dot; empty: root.
+			      * TXT: its strings joined, any bytes */
 };
 
 struct dns_answer {
@@ -73,6 +74,14 @@ bool dns_is_null_mx(const struct dns_answer *mx);
  * might have one. Takes at most about ten seconds for each of the two questions.
  */
 enum dns_status dns_client_name(struct arena *a, const struct netaddr *client, struct span *name_r);
+
+/* The same with all that was found out. Names are "unknown" where there is none. */
+struct dns_client {
+	struct span name;    /* confirmed */
+	struct span reverse; /* what the address claims to be called */
+	enum dns_status name_status, reverse_status; /* DNS_NXDOMAIN: none, or not confirmed; DNS_TEMP: might have one */
+};
+void dns_client_look(struct arena *a, const struct netaddr *client, struct dns_client *client_r);
 
 /*
  * The reader, for tests and the fuzzer. packet: a whole answer to (name, type). DNS_NODATA with a canonical name other

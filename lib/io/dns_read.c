@@ -123,6 +123,26 @@ static bool next_rr(struct reader *r, struct rr *rr)
 	return true;
 }
 
+/* Strings, each with its length in front; a text that was cut into several is one again. */
+static bool read_strings(struct arena *a, struct reader *r, struct span *text_r)
+{
+	size_t room = r->len - r->pos;
+	char *text = arena_alloc(a, room + 1);
+	size_t len = 0;
+
+	while (r->pos < r->len) {
+		size_t n = r->at[r->pos++];
+
+		if (n > r->len - r->pos)
+			return false;
+		memcpy(text + len, r->at + r->pos, n);
+		r->pos += n;
+		len += n;
+	}
+	*text_r = span_of(text, len);
+	return true;
+}
+
 /* False: not what this type holds. */
 static bool read_data(struct arena *a, struct rr *rr, struct dns_record *rec)
 {
@@ -137,6 +157,8 @@ static bool read_data(struct arena *a, struct rr *rr, struct dns_record *rec)
 		memcpy(rec->addr.bytes, rr->data.at + rr->data.pos, want);
 		return true;
 	}
+	if (rr->type == DNS_TXT)
+		return read_strings(a, &rr->data, &rec->name);
 	if (rr->type == DNS_MX)
 		rec->preference = (uint16_t)get_u16(&rr->data);
 	get_name(&rr->data, &target);
