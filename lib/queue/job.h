@@ -117,7 +117,8 @@ bool job_get_list_entry(struct unpack *u, struct arena *a, enum job_list_state *
 
 /* Decoders: frame as received; false when malformed. Arrays in a, spans into the frame. */
 enum job_frame job_type(struct span frame); /* 0 when empty */
-bool job_get_new(struct span frame, struct arena *a, struct queue_envelope *env_r, struct queue_place *place_r, bool *has_envelope_r);
+bool job_get_new(struct span frame, struct arena *a, struct queue_envelope *env_r, struct queue_place *place_r,
+		 bool *has_envelope_r);
 bool job_get_job(struct span frame, struct arena *a, struct job *j_r);
 bool job_get_result(struct span frame, struct arena *a, struct job_result *r_r);
 bool job_get_control(struct span frame, struct job_control *c_r);

@@ -26,13 +26,14 @@
 enum { LOG_SEGMENTS_MAX = 4096 };
 
 /* --- writing: one log per process, started by queue_log_start --- */
-/* Append a message (iov: its header first; len bytes in all) and wait until it is durable. -1 and errno: it is not in the log; ENOSPC also when there is
- * no room now (use a file then). */
+/* Append a message (iov: its header first; len bytes in all) and wait until it is durable. -1 and errno: it is not in
+ * the log; ENOSPC also when there is no room now (use a file then). */
 int log_append(const char *id, const struct iovec *iov, int n, size_t len, struct queue_place *place_r);
 bool log_takes(size_t len); /* the log is started and the message is small enough */
 
 /* --- reading --- */
-/* The message at place, when it is LIVE and its id is this; points into shared memory that may change once it is DONE: copy, then check. */
+/* The message at place, when it is LIVE and its id is this; points into shared memory that may change once it is DONE:
+ * copy, then check. */
 bool log_view(const struct queue_place *place, const char *id, struct span *message_r);
 /* Mark it DONE. True: it was LIVE until now. */
 bool log_done(const struct queue_place *place, const char *id);

@@ -15,7 +15,8 @@ static bool find(const struct queue_place *place, const char *id, struct segment
 	struct segment *s = place->segment ? segment_get(place->segment) : NULL;
 
 	*s_r = s;
-	return s && segment_record(s, segment_generation(s), place->offset, r) && r->live && span_is(segment_record_id(r->message), id);
+	return s && segment_record(s, segment_generation(s), place->offset, r) && r->live &&
+	       span_is(segment_record_id(r->message), id);
 }
 
 bool log_view(const struct queue_place *place, const char *id, struct span *message_r)
@@ -106,7 +107,9 @@ int log_scan(bool (*each)(const char *id, const struct queue_place *place, void 
 	while ((entry = readdir(d)) != NULL) {
 		char *end;
 		unsigned long number = strtoul(entry->d_name, &end, 16);
-		struct segment *s = *end == '\0' && end != entry->d_name && number < LOG_SEGMENTS_MAX ? segment_get((uint32_t)number) : NULL;
+		struct segment *s = *end == '\0' && end != entry->d_name && number < LOG_SEGMENTS_MAX
+					? segment_get((uint32_t)number)
+					: NULL;
 
 		if (s && !scan_segment(s, each, arg))
 			break;

@@ -2,9 +2,10 @@
 /*
  * The queue on disk. One message: an envelope, the content, and a journal of what happened to each recipient.
  *
- * A message is found by its id and its place (struct queue_place): a record in a segment of the group-commit log, or a file of its own,
- * mail/<x>/<id> below queue_directory (x: one character of the id). It may move from the first to the second: every function takes
- * an outdated place. Nothing outside lib/queue makes paths or keeps files open between calls.
+ * A message is found by its id and its place (struct queue_place): a record in a segment of the group-commit log, or a
+ * file of its own, mail/<x>/<id> below queue_directory (x: one character of the id). It may move from the first to the
+ * second: every function takes an outdated place. Nothing outside lib/queue makes paths or keeps files open between
+ * calls.
  *
  * The content is kept with LF line ends, without dot-stuffing, and always ends in LF (unless it is empty).
  * Accepting is: write, fsync(file), link into place, fsync(directory); only then may "250" be said.
@@ -93,8 +94,8 @@ int64_t queue_id_time_us(const char *id);
 int queue_prepare(void);
 
 /*
- * Let this process write small messages (at most message_max bytes with their envelope; 0: none) into a log of its own, in segments of
- * segment_bytes. Once, before threads. -1 and errno: not possible now; messages then go into files.
+ * Let this process write small messages (at most message_max bytes with their envelope; 0: none) into a log of its own,
+ * in segments of segment_bytes. Once, before threads. -1 and errno: not possible now; messages then go into files.
  */
 int queue_log_start(uint64_t segment_bytes, size_t message_max) __attribute__((warn_unused_result));
 
@@ -123,7 +124,8 @@ enum queue_status {
 struct queue_message;
 
 /* Read envelope and journal; the content is read when asked for. env points into the message and lives until queue_close. */
-enum queue_status queue_open(const char *id, const struct queue_place *place, struct queue_message **m_r) __attribute__((warn_unused_result));
+enum queue_status queue_open(const char *id, const struct queue_place *place, struct queue_message **m_r)
+    __attribute__((warn_unused_result));
 /* The same from a file that is open already, wherever it lies (postcat FILE, corrupt/ID). fd is taken over. id: what the envelope
  * must say. */
 enum queue_status queue_open_fd(int fd, const char *id, struct queue_message **m_r) __attribute__((warn_unused_result));

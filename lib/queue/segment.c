@@ -143,8 +143,9 @@ struct segment *segment_create(uint64_t size)
 			continue;
 		if (fd < 0)
 			return NULL;
-		s = flock(fd, LOCK_EX | LOCK_NB) < 0 || write_zeros(fd, size) < 0 || sync_directory() < 0 ? NULL
-													  : segment_open(number, fd);
+		s = flock(fd, LOCK_EX | LOCK_NB) < 0 || write_zeros(fd, size) < 0 || sync_directory() < 0
+			? NULL
+			: segment_open(number, fd);
 		if (s) {
 			atomic_store(&open_segments[number], s);
 		} else {

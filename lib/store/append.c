@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * APPEND and COPY. Bytes come at a client's pace, so they are collected in an unnamed file first, and the folder is locked only when all
- * of them are there.
+ * APPEND and COPY. Bytes come at a client's pace, so they are collected in an unnamed file first, and the folder is
+ * locked only when all of them are there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -192,7 +192,8 @@ void store_append_abort(struct store_append *ap)
 	free(ap);
 }
 
-enum store_status store_append_commit(struct store_append *ap, struct arena *a, uint32_t *uidvalidity_r, uint32_t **uids_r, size_t *n_r)
+enum store_status store_append_commit(struct store_append *ap, struct arena *a, uint32_t *uidvalidity_r,
+				      uint32_t **uids_r, size_t *n_r)
 {
 	enum store_status s = ap->failed ? ap->failed : end_message(ap);
 	uint32_t *uids = arena_array(a, ap->n + 1, sizeof *uids);

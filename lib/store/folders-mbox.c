@@ -138,7 +138,8 @@ enum store_status mbox_create(struct store *s, const char *rel, bool directory)
 /* Our files about a folder, and their directory if nobody else's are in it. */
 static void remove_ctl(const char *ctl)
 {
-	static const char *const files[] = { "posthouse-state", "posthouse-journal", "posthouse-journal.new", "posthouse-journal.unused" };
+	static const char *const files[] = { "posthouse-state", "posthouse-journal", "posthouse-journal.new",
+					     "posthouse-journal.unused" };
 
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		AUTO_FREE char *path = fs_join(ctl, files[i]);

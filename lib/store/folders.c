@@ -110,9 +110,10 @@ static void mark_special(struct folder_list *l)
 {
 	static const struct {
 		const char *name, *use;
-	} special[] = { { "Drafts", "\\Drafts" }, { "Sent", "\\Sent" },   { "Sent Items", "\\Sent" }, { "Sent Messages", "\\Sent" },
-			{ "Junk", "\\Junk" },     { "Spam", "\\Junk" },   { "Trash", "\\Trash" },     { "Deleted Items", "\\Trash" },
-			{ "Archive", "\\Archive" }, { "Archives", "\\Archive" } };
+	} special[] = { { "Drafts", "\\Drafts" },      { "Sent", "\\Sent" },           { "Sent Items", "\\Sent" },
+			{ "Sent Messages", "\\Sent" }, { "Junk", "\\Junk" },           { "Spam", "\\Junk" },
+			{ "Trash", "\\Trash" },        { "Deleted Items", "\\Trash" }, { "Archive", "\\Archive" },
+			{ "Archives", "\\Archive" } };
 	const char *taken = "";
 
 	/* the first name of each use that exists has it */

@@ -195,8 +195,8 @@ static enum store_status refuse(const char **why, const char *text)
 /* Options that change nothing here: where caches go, what index files are called. */
 static bool is_ignored(struct span key)
 {
-	static const char *const keys[] = { "VOLATILEDIR", "LISTINDEX", "ITERINDEX", "NO-NOSELECT", "ALT", "BROKENCHAR", "INDEXCACHE",
-					    "INDEXPVT", "CONTROLPVT" };
+	static const char *const keys[] = { "VOLATILEDIR", "LISTINDEX",  "ITERINDEX", "NO-NOSELECT", "ALT",
+					    "BROKENCHAR",  "INDEXCACHE", "INDEXPVT",  "CONTROLPVT" };
 
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (span_is(key, keys[i]))
@@ -220,7 +220,8 @@ static enum store_status take_option(struct arena *a, struct span opt, const str
 	else if (span_is(key, "LAYOUT") && strcmp(value, l->kind == STORE_MBOX ? "fs" : "maildir++") == 0)
 		return STORE_OK;
 	else if (!is_ignored(key))
-		return refuse(why, arena_printf(a, "mail_location: " SPAN_FMT "%s%s is not supported", SPAN_ARG(key), *value ? "=" : "", value));
+		return refuse(why, arena_printf(a, "mail_location: " SPAN_FMT "%s%s is not supported", SPAN_ARG(key),
+						*value ? "=" : "", value));
 	return STORE_OK;
 }
 
@@ -325,7 +326,8 @@ enum store_status store_open(struct arena *a, const struct user *u, const char *
 		return refuse(why, "not an acceptable user name");
 	if (mail_location == NULL || *mail_location == '\0') {
 		if (u->home == NULL || !is_dir(u->home))
-			return refuse(why, arena_printf(a, "no mail_location, and no home directory %s to find mail in", u->home ? u->home : ""));
+			return refuse(why, arena_printf(a, "no mail_location, and no home directory %s to find mail in",
+							u->home ? u->home : ""));
 		mail_location = found_out(a, u);
 	}
 	s = parse(a, store_expand(a, mail_location, u), u, &l, why);

@@ -54,4 +54,5 @@ enum store_status maildir_lock_list(struct folder *f, char **lock_r);
 void maildir_unlock_list(char *lock);
 enum store_status maildir_read_list(struct folder *f, struct arena *a, struct uidlist *l_r);
 /* Add lines to the file of l, durable; it is written anew when it has to be. */
-enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext, struct span lines);
+enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext,
+				    struct span lines);

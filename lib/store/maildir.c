@@ -60,8 +60,8 @@ static int rename_rec(struct folder *f, struct rec *r)
 	int rc;
 
 	maildir_name_parse(span_cstr(r->maildir.name), &old);
-	if (!maildir_name_make(name, span_head(span_cstr(r->maildir.name), r->maildir.base_len), r->m.flags, (uint32_t)r->m.keywords,
-			       span_chr(old.other, 'P') >= 0)) {
+	if (!maildir_name_make(name, span_head(span_cstr(r->maildir.name), r->maildir.base_len), r->m.flags,
+			       (uint32_t)r->m.keywords, span_chr(old.other, 'P') >= 0)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
@@ -170,8 +170,16 @@ static void maildir_free(struct folder *f)
 }
 
 const struct folder_ops maildir_ops = {
-	.refresh = maildir_refresh, .read = maildir_read, .flush = maildir_flush, .expunge = maildir_expunge, .append = maildir_append,
-	.flagged = maildir_flagged, .told = maildir_told, .size = maildir_size, .watch = maildir_watch, .free = maildir_free,
+	.refresh = maildir_refresh,
+	.read = maildir_read,
+	.flush = maildir_flush,
+	.expunge = maildir_expunge,
+	.append = maildir_append,
+	.flagged = maildir_flagged,
+	.told = maildir_told,
+	.size = maildir_size,
+	.watch = maildir_watch,
+	.free = maildir_free,
 };
 
 void maildir_init(struct folder *f)

@@ -43,8 +43,15 @@ enum mbox_field mbox_field_of(struct span line, struct span *value_r)
 }
 
 /*                              X-Posthouse: K16 L12 C8\n    X-UID: 10\n    Status: 2\n  X-Status: 4\n  X-Keywords: \n */
-enum { LINE_ID = 13 + 16 + 1 + 12 + 1 + 8 + 1, LINE_UID = 18, LINE_STATUS = 11, LINE_XSTATUS = 15, KEYWORDS_NAME = 12, BASE_NAME = 12,
-       BASE_NUMBERS = 21 };
+enum {
+	LINE_ID = 13 + 16 + 1 + 12 + 1 + 8 + 1,
+	LINE_UID = 18,
+	LINE_STATUS = 11,
+	LINE_XSTATUS = 15,
+	KEYWORDS_NAME = 12,
+	BASE_NAME = 12,
+	BASE_NUMBERS = 21
+};
 enum { FIXED = LINE_ID + LINE_UID + LINE_STATUS + LINE_XSTATUS };
 
 size_t mbox_block_length_at(void)

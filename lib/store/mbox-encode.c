@@ -43,7 +43,8 @@ static enum match match_from(const struct mbox_encoder *e)
 /* Can what is held still become the name of one of the mailbox's own fields? */
 static enum match match_field(const struct mbox_encoder *e)
 {
-	static const char *const names[] = { "x-posthouse:", "x-uid:", "status:", "x-status:", "x-keywords:", "x-imapbase:", "x-imap:" };
+	static const char *const names[] = { "x-posthouse:", "x-uid:",      "status:", "x-status:",
+					     "x-keywords:",  "x-imapbase:", "x-imap:" };
 	struct span held = span_of(e->hold, e->nhold);
 
 	if (!e->in_header || e->quoted)

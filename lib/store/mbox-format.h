@@ -69,8 +69,16 @@ size_t mbox_block_base_at(const struct mbox_block *m);
 void mbox_status_parse(struct span letters, uint32_t *flags, bool *old);
 
 /* --- fields that belong to the mailbox, not to the mail ------------------------------------------------------------ */
-enum mbox_field { MBOX_FIELD_NONE = 0, MBOX_FIELD_POSTHOUSE, MBOX_FIELD_UID, MBOX_FIELD_STATUS, MBOX_FIELD_XSTATUS, MBOX_FIELD_KEYWORDS,
-		  MBOX_FIELD_BASE, MBOX_FIELD_IMAP };
+enum mbox_field {
+	MBOX_FIELD_NONE = 0,
+	MBOX_FIELD_POSTHOUSE,
+	MBOX_FIELD_UID,
+	MBOX_FIELD_STATUS,
+	MBOX_FIELD_XSTATUS,
+	MBOX_FIELD_KEYWORDS,
+	MBOX_FIELD_BASE,
+	MBOX_FIELD_IMAP
+};
 /* line: begins with "Name:". *value_r: what follows the colon. */
 enum mbox_field mbox_field_of(struct span line, struct span *value_r);
 

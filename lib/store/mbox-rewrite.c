@@ -136,9 +136,13 @@ static size_t plain_header(struct span text, struct buf *out)
 /* A message with a block of ours in front: From_ line, block, header of rest, rest of the file's bytes. */
 static int emit(struct rewrite *w, const struct rec *r, struct mbox_block *b, struct span header, uint64_t body)
 {
-	struct mbox_pos p = { .off = w->start + mbox_journal_written(w->j), .from_hash = r->mbox.from_hash, .from_len = r->mbox.from_len,
-			      .block_size = (uint32_t)mbox_block_size(b), .keyword_room = b->keyword_room,
-			      .base_room = b->base_room, .has_base = b->has_base };
+	struct mbox_pos p = { .off = w->start + mbox_journal_written(w->j),
+			      .from_hash = r->mbox.from_hash,
+			      .from_len = r->mbox.from_len,
+			      .block_size = (uint32_t)mbox_block_size(b),
+			      .keyword_room = b->keyword_room,
+			      .base_room = b->base_room,
+			      .has_base = b->has_base };
 
 	p.end = p.off + p.from_len + p.block_size + header.len + (r->mbox.end - body);
 	b->length = p.end - p.off;

@@ -113,8 +113,12 @@ static void add_message(struct window *w, struct span line, int64_t date, struct
 	r->m.zone_minutes = local_zone(date);
 	mbox_measure(text, &r->m.size);
 	r->old = meta.block.old;
-	r->mbox = (struct mbox_pos){ .off = off, .end = end, .from_len = (uint32_t)line.len, .block_size = (uint32_t)meta.block_size,
-				     .keyword_room = meta.block.keyword_room, .base_room = meta.block.base_room,
+	r->mbox = (struct mbox_pos){ .off = off,
+				     .end = end,
+				     .from_len = (uint32_t)line.len,
+				     .block_size = (uint32_t)meta.block_size,
+				     .keyword_room = meta.block.keyword_room,
+				     .base_room = meta.block.base_room,
 				     .has_base = meta.block.has_base };
 	r->mbox.from_hash = (uint32_t)crc32(0, (const unsigned char *)line.ptr, (unsigned)line.len);
 }

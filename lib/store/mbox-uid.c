@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * UIDs of an mbox. The truth is X-IMAPbase (UIDVALIDITY, highest UID) in the first message and X-UID in each, as c-client and Dovecot
- * write them. Beside the mbox the state file keeps UIDVALIDITY and the next UID (so that neither is lost with the first message,
- * nor a UID given twice after a crash: it is durable before a client hears of a UID) and the UIDs of messages of
- * other programs, whose headers have no room for them, until the next rewriting.
+ * UIDs of an mbox. The truth is X-IMAPbase (UIDVALIDITY, highest UID) in the first message and X-UID in each, as
+ * c-client and Dovecot write them. Beside the mbox the state file keeps UIDVALIDITY and the next UID (so that neither
+ * is lost with the first message, nor a UID given twice after a crash: it is durable before a client hears of a UID)
+ * and the UIDs of messages of other programs, whose headers have no room for them, until the next rewriting.
  *
  * A number in the file counts only where it ascends and is below the next UID; a forged or damaged one is replaced.
  */

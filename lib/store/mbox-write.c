@@ -16,7 +16,9 @@ void mbox_block_of(struct folder *f, const struct rec *r, struct buf *kw, struct
 	folder_keyword_names(f, r->m.keywords, kw);
 	if (kw->len > room)
 		room = (uint32_t)kw->len + MBOX_KEYWORD_ROOM;
-	*b = (struct mbox_block){ .uid = r->m.uid, .flags = r->m.flags, .old = r->old, .keywords = buf_span(kw), .keyword_room = room };
+	*b = (struct mbox_block){
+		.uid = r->m.uid, .flags = r->m.flags, .old = r->old, .keywords = buf_span(kw), .keyword_room = room
+	};
 	if (r->mbox.has_base) {
 		b->has_base = true;
 		b->base_room = r->mbox.base_room;
@@ -54,7 +56,8 @@ static int write_base(struct folder *f, int fd)
 	struct span line;
 	int rc;
 
-	if (f->mbox->base_validity == f->uidvalidity && f->mbox->base_lastuid == f->uidnext - 1 && f->mbox->base_keywords == f->nkeywords)
+	if (f->mbox->base_validity == f->uidvalidity && f->mbox->base_lastuid == f->uidnext - 1 &&
+	    f->mbox->base_keywords == f->nkeywords)
 		return 0;
 	buf_init(&out, MBOX_BLOCK_MAX + 2 * KEYWORD_NAMES_MAX);
 	mbox_block_of(f, r, &kw, &b);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Folder names and file names. On disk names are in modified UTF-7 (RFC 3501 5.1.3), as Dovecot 2.3 has them; levels are directories
- * for mbox and ".a.b" for Maildir++. A dot that would mean something to the layout is written "&AC4-".
+ * Folder names and file names. On disk names are in modified UTF-7 (RFC 3501 5.1.3), as Dovecot 2.3 has them; levels
+ * are directories for mbox and ".a.b" for Maildir++. A dot that would mean something to the layout is written "&AC4-".
  */
 #include <string.h>
 

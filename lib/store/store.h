@@ -44,9 +44,10 @@ struct mailbox;  /* one open folder */
 
 /* Start-up, before threads: mailbox_delivery_lock, mbox_lock_timeout, stale_lock_time. methods: kept, not copied. */
 void store_set_locking(const char *methods, int64_t timeout_ms, int64_t stale_ms);
-/* mail_location expanded for u ("mbox:~/mail:INBOX=/var/mail/%u"); NULL or "": found out. Never touches files outside. *why_r: for the log and
- * the client, when not OK (literal or in a). */
-enum store_status store_open(struct arena *a, const struct user *u, const char *mail_location, struct store **s_r, const char **why_r);
+/* mail_location expanded for u ("mbox:~/mail:INBOX=/var/mail/%u"); NULL or "": found out. Never touches files outside.
+ * *why_r: for the log and the client, when not OK (literal or in a). */
+enum store_status store_open(struct arena *a, const struct user *u, const char *mail_location, struct store **s_r,
+			     const char **why_r);
 void store_close(struct store *s);
 /* Expand %u %n %d %h %1n %Ln ... of Dovecot 2.3 in a location for this user. */
 const char *store_expand(struct arena *a, const char *location, const struct user *u);
@@ -69,7 +70,8 @@ enum store_status store_rename(struct store *s, struct span from, struct span to
 enum store_status store_subscribe(struct store *s, struct span name, bool on);
 
 struct store_counts { uint32_t messages, recent, unseen, uidnext, uidvalidity; uint64_t size; uint64_t modseq; };
-enum store_status store_status_of(struct store *s, struct span name, struct store_counts *c_r); /* STATUS, without opening for use */
+enum store_status store_status_of(struct store *s, struct span name,
+				  struct store_counts *c_r); /* STATUS, without opening for use */
 
 /* --- a mailbox --------------------------------------------------------------------------------------------------- */
 struct store_msg {
@@ -131,7 +133,8 @@ enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_DEL };
 /* May be written lazily (mailbox_flush, close); visible in mailbox_msg at once. */
 enum store_status mailbox_flag(struct mailbox *mb, uint32_t seq, enum store_flag_op op, uint32_t flags, uint64_t keywords);
 enum store_status mailbox_flush(struct mailbox *mb); /* CHECK: lazy writes done and durable */
-/* Remove the messages for which which(seq, msg, arg) is true; they are reported as in mailbox_sync. Crash-safe, durable on return. */
+/* Remove the messages for which which(seq, msg, arg) is true; they are reported as in mailbox_sync. Crash-safe, durable
+ * on return. */
 enum store_status mailbox_expunge(struct mailbox *mb, bool (*which)(uint32_t seq, const struct store_msg *m, void *arg), void *arg,
 				  const struct mailbox_events *ev);
 
@@ -144,5 +147,6 @@ enum store_status store_append_message(struct store_append *ap, uint32_t flags, 
 				       int64_t internal_date, int32_t zone_minutes);
 enum store_status store_append_write(struct store_append *ap, struct span bytes); /* any line ends; stored as the backend likes */
 /* uids_r: array of the UIDs given, in a, in order. */
-enum store_status store_append_commit(struct store_append *ap, struct arena *a, uint32_t *uidvalidity_r, uint32_t **uids_r, size_t *n_r);
+enum store_status store_append_commit(struct store_append *ap, struct arena *a, uint32_t *uidvalidity_r,
+				      uint32_t **uids_r, size_t *n_r);
 void store_append_abort(struct store_append *ap);

@@ -325,7 +325,9 @@ enum store_status mailbox_flag(struct mailbox *mb, uint32_t seq, enum store_flag
 		old = r->m.flags;
 		old_keywords = r->m.keywords;
 		flags = op == STORE_FLAGS_SET ? flags : op == STORE_FLAGS_ADD ? old | flags : old & ~flags;
-		keywords = op == STORE_FLAGS_SET ? keywords : op == STORE_FLAGS_ADD ? old_keywords | keywords : old_keywords & ~keywords;
+		keywords = op == STORE_FLAGS_SET   ? keywords
+			   : op == STORE_FLAGS_ADD ? old_keywords | keywords
+						   : old_keywords & ~keywords;
 		s = STORE_OK;
 		if (flags != old || keywords != old_keywords) {
 			r->m.flags = flags;
