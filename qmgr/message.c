@@ -288,7 +288,8 @@ void message_verdict(struct message *m, uint32_t rcpt, struct verdict v)
 	struct job_rcpt jr = { rcpt, r->address, r->original, r->orcpt, r->notify };
 	struct job_message jm = { .arrival_us = m->awake->env.arrival_us, .active_us = m->awake->active_us };
 	struct outcome o = { .verdict = v, .start_us = clock_wall_us() };
-	struct queue_journal_entry e = { v.class == VERDICT_PERM ? QUEUE_REC_BOUNCED : QUEUE_REC_DEFERRED, rcpt, "", v.text, SPAN_NONE };
+	struct queue_journal_entry e = { v.class == VERDICT_PERM ? QUEUE_REC_BOUNCED : QUEUE_REC_DEFERRED, rcpt, "",
+					 v.text, SPAN_NONE };
 
 	memcpy(jm.id, m->id, sizeof jm.id);
 	memcpy(e.dsn, v.dsn, sizeof e.dsn);
@@ -320,7 +321,8 @@ static void sleep_until(struct message *m, int64_t at_ms)
 		list_append(&unsettled, &m->in_unsettled);
 }
 
-/* What sleeps must not keep a segment of the log from being used again. Each costs two syncs: a few at a time, between other work. */
+/* What sleeps must not keep a segment of the log from being used again. Each costs two syncs: a few at a time, between
+ * other work. */
 void message_settle_some(void)
 {
 	for (int i = 0; i < SETTLE_STEP; i++) {

@@ -227,11 +227,13 @@ static struct verdict undo(struct writing *w, struct arena *a, enum fed f, int e
 	if (f == FED_READ)
 		return verdict_make(a, "4.3.0", "message content cannot be read");
 	if (f == FED_LIMIT && letter > (uint64_t)b->t.size_limit)
-		return verdict_make(a, "5.2.2", "message is larger than the mailbox size limit of %lld bytes", (long long)b->t.size_limit);
+		return verdict_make(a, "5.2.2", "message is larger than the mailbox size limit of %lld bytes",
+				    (long long)b->t.size_limit);
 	if (f == FED_LIMIT)
 		return verdict_make(a, "4.2.2", "cannot update mailbox %s: mailbox is full", b->t.path);
-	return verdict_make(a, err == ENOSPC || err == EDQUOT || err == EFBIG ? "4.2.2" : "4.3.0", "cannot update mailbox %s: error writing file: %s",
-			    b->t.path, strerrordesc_np(err) ? strerrordesc_np(err) : "unknown error");
+	return verdict_make(a, err == ENOSPC || err == EDQUOT || err == EFBIG ? "4.2.2" : "4.3.0",
+			    "cannot update mailbox %s: error writing file: %s", b->t.path,
+			    strerrordesc_np(err) ? strerrordesc_np(err) : "unknown error");
 }
 
 /* Is it there from an earlier attempt? A torn copy at the end is removed. */

@@ -38,9 +38,10 @@ int deliver_create_spool(const char *path, uid_t uid, gid_t gid);
 struct deliver_batch *deliver_begin(struct arena *a, const struct deliver_target *t, struct verdict *v_r);
 /*
  * Add one letter: headers (LF lines: Return-Path, Delivered-To, ...) in front of the content, which is fed in chunks by
- * next(arg, &chunk): true with a chunk (empty at the end), false on a read error. sender: for the From_ line. key: stable name of this
- * letter for this recipient (queue id, recipient index); a Maildir file of that name that is already there counts as delivered.
- * A failure leaves what was there before the letter; earlier letters of the batch stay.
+ * next(arg, &chunk): true with a chunk (empty at the end), false on a read error. sender: for the From_ line. key:
+ * stable name of this letter for this recipient (queue id, recipient index); a Maildir file of that name that is
+ * already there counts as delivered. A failure leaves what was there before the letter; earlier letters of the batch
+ * stay.
  */
 struct verdict deliver_add(struct deliver_batch *b, struct arena *a, struct span sender, struct span headers,
 			   bool (*next)(void *arg, struct span *chunk_r), void *arg, struct span key);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Lock files: PATH.lock, made with O_EXCL, holding "PID:HOST". One that is older than stale_lock_time, or whose process on this
- * host is gone (or is this one, which knows that it holds no such lock), is removed. Used for mboxes, dovecot-uidlist and the files beside them.
+ * Lock files: PATH.lock, made with O_EXCL, holding "PID:HOST". One that is older than stale_lock_time, or whose process
+ * on this host is gone (or is this one, which knows that it holds no such lock), is removed. Used for mboxes,
+ * dovecot-uidlist and the files beside them.
  */
 #pragma once
 #include <stdint.h>

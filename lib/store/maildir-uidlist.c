@@ -202,7 +202,8 @@ static int write_anew(const char *path, const struct uidlist *l, uint32_t uidval
 	return rc;
 }
 
-enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext, struct span lines)
+enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext,
+				    struct span lines)
 {
 	AUTO_FREE char *path = maildir_path(f, "dovecot-uidlist", NULL);
 	struct stat st;

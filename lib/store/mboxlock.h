@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Locks on an mbox: one fixed order for every program of Posthouse (S33): dotlock first, then fcntl, then flock; fstat is
- * compared with stat after the lock is had, and the file opened again when it was replaced. Where the directory is not
- * writable for the user, or full, the dotlock is left out (EACCES, EPERM, EROFS, ENOSPC, EDQUOT), the kernel's lock decides. A program that takes
- * the kernel's lock first and then waits for the dotlock would deadlock with us: whoever holds the dotlock and does not
- * get the kernel's lock soon lets go of the dotlock and starts again.
+ * Locks on an mbox: one fixed order for every program of Posthouse (S33): dotlock first, then fcntl, then flock; fstat
+ * is compared with stat after the lock is had, and the file opened again when it was replaced. Where the directory is
+ * not writable for the user, or full, the dotlock is left out (EACCES, EPERM, EROFS, ENOSPC, EDQUOT), the kernel's lock
+ * decides. A program that takes the kernel's lock first and then waits for the dotlock would deadlock with us: whoever
+ * holds the dotlock and does not get the kernel's lock soon lets go of the dotlock and starts again.
  *
  * Kernel locks belong to the process and are dropped when any descriptor of the file is closed, so the threads of
  * one process are kept apart by a table of locked inodes in here. Therefore an mbox is opened and closed through these
