@@ -12,11 +12,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/io/frame.h"
 #include "lib/queue/outcome.h"
+#include "local/later.h"
 
 enum { ANSWER_TIMEOUT_MS = 60 * 1000 };
 
@@ -24,6 +26,7 @@ struct task {
 	struct letter letter;
 	struct outcome *of; /* one per recipient */
 	size_t pending;     /* recipients that wait for the mailbox to be closed */
+	bool kept;          /* delivered, removed from the queue when its mailbox is durable */
 	enum queue_status status;
 };
 
@@ -48,6 +51,18 @@ struct run {
 
 /* --- results ------------------------------------------------------------------------------------------------------ */
 
+/* Writing things down may make a file in the queue: it must not be root's. */
+static bool report_as_mail_owner(const struct job_message *m, const struct outcome *of, struct buf *frame)
+{
+	bool ok;
+
+	if (!rights_become_mail_owner())
+		log_warn("cannot become the owner of the queue: %m");
+	ok = outcome_report(m, of, false, SPAN_NONE, frame);
+	rights_restore();
+	return ok;
+}
+
 static void report(struct run *run, const struct task *t)
 {
 	const struct job_message *m = t->letter.m;
@@ -67,11 +82,7 @@ static void report(struct run *run, const struct task *t)
 			result.outcomes[i] = (struct job_outcome){ .index = m->rcpts[i].index, .class = class };
 		ok = job_put_result(&frame, &result);
 	} else {
-		/* Writing things down may make a file in the queue: it must not be root's. */
-		if (!rights_become_mail_owner())
-			log_warn("cannot become the owner of the queue: %m");
-		ok = outcome_report(m, t->of, false, SPAN_NONE, &frame);
-		rights_restore();
+		ok = t->kept ? outcome_report_kept(m, t->of, &frame) : report_as_mail_owner(m, t->of, &frame);
 	}
 	if (!ok || frame_send(run->fd, buf_span(&frame), -1, clock_deadline(ANSWER_TIMEOUT_MS)) != IO_OK)
 		run->broken = true;
@@ -106,20 +117,42 @@ static void settle(struct run *run, struct task *t, size_t rcpt, const struct ac
 	merge(t, rcpt, v);
 }
 
+/* Only a message that is done with this mailbox may wait for it in the queue: of others, the journal must tell the truth now. */
+static bool may_wait(const struct run *run)
+{
+	if (!later_allowed())
+		return false;
+	for (const struct pending *p = run->pending; p; p = p->next)
+		if (!p->task->letter.m->last || p->task->letter.m->nrcpts != 1 || p->task->pending != 1)
+			return false;
+	return true;
+}
+
 static void close_mailbox(struct run *run)
 {
+	const char *path = NULL;
 	struct verdict v;
+	int fd = -1;
+	bool wait;
 
 	if (!run->box)
 		return;
-	v = mailbox_close(run->box, run->a);
+	v = may_wait(run) ? mailbox_release(run->box, run->a, &fd, &path) : mailbox_close(run->box, run->a);
+	wait = fd >= 0;
 	run->box = NULL;
 	for (struct pending *p = run->pending; p; p = p->next) {
 		settle(run, p->task, p->rcpt, p->act, v);
+		if (wait) {
+			later_add(path, fd, p->task->letter.m);
+			p->task->kept = true;
+			fd = -1; /* given away with the first */
+		}
 		if (--p->task->pending == 0)
 			report(run, p->task);
 	}
 	run->pending = NULL;
+	if (fd >= 0)
+		close(fd);
 }
 
 /* --- one plain mailbox -------------------------------------------------------------------------------------------- */
@@ -341,5 +374,6 @@ bool job_run(int fd, struct span frame)
 		deliver_message(&run, &tasks[i], &run.job.messages[i]);
 	close_mailbox(&run);
 	arena_free(&a);
+	later_run();
 	return !run.broken;
 }

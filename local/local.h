@@ -6,6 +6,7 @@
  *	expand.c    a recipient becomes a plan: aliases, .forward, :include:, mailbox choice
  *	virtual.c   the same for the transport `virtual': tables instead of users
  *	mailbox.c   letters into one mailbox, one lock and one fsync per batch
+ *	later.c     letters whose mailbox is made durable once per interval, for all of them
  *	command.c   |commands: rights, environment, time limit, exit status
  *	forward.c   addresses elsewhere: a new queue message
  *	letter.c    the message at hand: trace header, loop guard, content
@@ -131,6 +132,8 @@ struct verdict mailbox_add(struct mailbox *b, struct arena *a, struct letter *l,
 			   const struct action *act);
 /* Make durable, unlock, free. The letters count only when this is OK; on OK the text says what was delivered to. */
 struct verdict mailbox_close(struct mailbox *b, struct arena *a);
+/* Unlock and free, without making an mbox durable: *fd_r as in deliver_release, *path_r in a. */
+struct verdict mailbox_release(struct mailbox *b, struct arena *a, int *fd_r, const char **path_r);
 
 /* --- command.c, forward.c ----------------------------------------------------------------------------------------- */
 

@@ -116,14 +116,14 @@ struct verdict mailbox_add(struct mailbox *b, struct arena *a, struct letter *l,
 	return v;
 }
 
-struct verdict mailbox_close(struct mailbox *b, struct arena *a)
+static struct verdict close_it(struct mailbox *b, struct arena *a, int *fd_r)
 {
 	struct verdict v;
 	bool became = rights_become(&b->rights, b->group);
 
 	if (!became)
 		log_warn("%s: cannot become the owner of the mailbox: %m", b->path);
-	v = deliver_commit(b->batch, a);
+	v = fd_r ? deliver_release(b->batch, a, fd_r) : deliver_commit(b->batch, a);
 	if (became)
 		rights_restore();
 	if (v.class == VERDICT_OK) {
@@ -135,4 +135,15 @@ struct verdict mailbox_close(struct mailbox *b, struct arena *a)
 	free(b->path);
 	free(b);
 	return v;
+}
+
+struct verdict mailbox_close(struct mailbox *b, struct arena *a)
+{
+	return close_it(b, a, NULL);
+}
+
+struct verdict mailbox_release(struct mailbox *b, struct arena *a, int *fd_r, const char **path_r)
+{
+	*path_r = arena_strdup(a, b->path);
+	return close_it(b, a, fd_r);
 }

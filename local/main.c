@@ -3,13 +3,14 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "lib/base/clock.h"
 #include "lib/conf/conf.h"
+#include "lib/base/clock.h"
 #include "lib/io/frame.h"
 #include "lib/queue/job.h"
 #include "lib/route/route.h"
 #include "lib/service/service.h"
 #include "lib/store/dotlock.h"
+#include "local/later.h"
 #include "local/local.h"
 
 static void prepare(void)
@@ -19,15 +20,31 @@ static void prepare(void)
 	route_init();
 }
 
+/* False: the session is over. */
+static bool next_job(int fd, struct buf *frame)
+{
+	switch (service_wait_request(fd, later_deadline())) {
+	case IO_OK:
+		if (frame_recv(fd, frame, NULL, CLOCK_NEVER) != IO_OK)
+			return false;
+		return job_type(buf_span(frame)) != JOB_FRAME_JOB || job_run(fd, buf_span(frame));
+	case IO_TIMEOUT:
+		later_sync();
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void session(const struct service_session *s)
 {
 	int work = queue_work_begin();
 	struct buf frame;
 
 	buf_init(&frame, FRAME_MAX);
-	while (service_wait_request(s->fd, CLOCK_NEVER) == IO_OK && frame_recv(s->fd, &frame, NULL, CLOCK_NEVER) == IO_OK)
-		if (job_type(buf_span(&frame)) == JOB_FRAME_JOB && !job_run(s->fd, buf_span(&frame)))
-			break;
+	while (next_job(s->fd, &frame))
+		;
+	later_sync();
 	buf_free(&frame);
 	close(s->fd);
 	queue_work_end(work);

@@ -108,7 +108,7 @@ struct message *message_add(const char *id, const struct queue_place *place, con
 {
 	struct message *m;
 
-	if (htab_get(&messages, span_cstr(id)) || strcmp(gone_slot(id), id) == 0)
+	if (htab_get(&messages, span_cstr(id)) || (env && strcmp(gone_slot(id), id) == 0))
 		return NULL;
 	m = mem_zalloc(sizeof *m);
 	memcpy(m->id, id, QUEUE_ID_MAX);

@@ -155,8 +155,7 @@ static void write_journal(const struct job_message *m, const struct outcome *of)
 	free(entries);
 }
 
-bool outcome_report(const struct job_message *m, const struct outcome *of, bool site_down, struct span reason,
-		    struct buf *frame)
+static bool put_result(const struct job_message *m, const struct outcome *of, bool site_down, struct span reason, struct buf *frame)
 {
 	struct job_result result = {
 		.noutcomes = m->nrcpts,
@@ -165,7 +164,6 @@ bool outcome_report(const struct job_message *m, const struct outcome *of, bool 
 	};
 	bool ok;
 
-	write_journal(m, of);
 	memcpy(result.id, m->id, sizeof result.id);
 	result.outcomes = m->nrcpts ? mem_realloc_array(NULL, m->nrcpts, sizeof *result.outcomes) : NULL;
 	for (size_t i = 0; i < m->nrcpts; i++)
@@ -174,4 +172,16 @@ bool outcome_report(const struct job_message *m, const struct outcome *of, bool 
 	ok = job_put_result(frame, &result);
 	free(result.outcomes);
 	return ok;
+}
+
+bool outcome_report(const struct job_message *m, const struct outcome *of, bool site_down, struct span reason,
+		    struct buf *frame)
+{
+	write_journal(m, of);
+	return put_result(m, of, site_down, reason, frame);
+}
+
+bool outcome_report_kept(const struct job_message *m, const struct outcome *of, struct buf *frame)
+{
+	return put_result(m, of, false, SPAN_NONE, frame);
 }

@@ -14,7 +14,7 @@
 #include "lib/store/deliver-int.h"
 #include "lib/store/fs.h"
 
-enum { LOCK_WAIT_MS = 20000 };
+enum { LOCK_WAIT_MS = 20000, COMPLETION_BYTES = 21 };
 
 /* Why the mailbox was not opened, in the words that administrators know. */
 static struct verdict open_failed(const struct deliver_batch *b, struct arena *a, int err)
@@ -116,6 +116,7 @@ struct writing {
 	uint64_t block_at;
 	size_t block_size;
 	uLong crc;
+	bool completed;     /* length and checksum are in the block */
 	size_t crc_from;    /* bytes of the buffer that are not part of the CRC */
 };
 
@@ -153,6 +154,23 @@ static enum fed feed(struct writing *w, struct span bytes)
 	return FED_OK;
 }
 
+static void put_completion(char text[COMPLETION_BYTES + 1], uint64_t length, uLong crc)
+{
+	snprintf(text, COMPLETION_BYTES + 1, "%012llu %08x", (unsigned long long)length, (unsigned)crc);
+}
+
+/* Nothing of the letter is in the file yet: length and checksum go out with it, in one write. */
+static void complete_in_buffer(struct writing *w)
+{
+	struct buf *out = &w->b->out;
+	uLong crc = crc32(w->crc, (unsigned char *)out->ptr + w->crc_from, (unsigned)(out->len - w->crc_from));
+	char text[COMPLETION_BYTES + 1];
+
+	put_completion(text, w->at + out->len - w->from_at, crc);
+	memcpy(out->ptr + (w->block_at - w->at) + mbox_block_length_at(), text, COMPLETION_BYTES);
+	w->completed = true;
+}
+
 static enum fed feed_all(struct writing *w, const struct deliver_letter *l)
 {
 	enum fed f = feed(w, l->headers);
@@ -167,6 +185,8 @@ static enum fed feed_all(struct writing *w, const struct deliver_letter *l)
 	}
 	if (f == FED_OK && !mbox_encode_end(&w->enc, &w->b->out))
 		return FED_WRITE;
+	if (f == FED_OK && w->at == w->b->end && !w->b->special)
+		complete_in_buffer(w);
 	return f == FED_OK ? flush_out(w) : f;
 }
 
@@ -210,10 +230,10 @@ static void begin_letter(struct writing *w, const struct deliver_letter *l)
 /* The letter is whole: from now on it counts. */
 static int complete_letter(struct writing *w)
 {
-	char text[32];
-	int n = snprintf(text, sizeof text, "%012llu %08x", (unsigned long long)(w->at - w->from_at), (unsigned)w->crc);
+	char text[COMPLETION_BYTES + 1];
 
-	return fs_pwrite_all(w->b->lock.fd, span_of(text, (size_t)n), w->block_at + mbox_block_length_at());
+	put_completion(text, w->at - w->from_at, w->crc);
+	return fs_pwrite_all(w->b->lock.fd, span_of(text, COMPLETION_BYTES), w->block_at + mbox_block_length_at());
 }
 
 static struct verdict undo(struct writing *w, struct arena *a, enum fed f, int err)
@@ -266,7 +286,7 @@ struct verdict deliver_mbox_add(struct deliver_batch *b, struct arena *a, const 
 		return undo(&w, a, FED_WRITE, errno);
 	begin_letter(&w, l);
 	f = feed_all(&w, l);
-	if (f == FED_OK && !b->special && complete_letter(&w) < 0)
+	if (f == FED_OK && !b->special && !w.completed && complete_letter(&w) < 0)
 		f = FED_WRITE;
 	if (f != FED_OK)
 		return undo(&w, a, f, errno);

@@ -169,16 +169,45 @@ static bool read_block(int fd, const struct seen *s, char text[static MBOX_BLOCK
 	return *size_r > 0 && m->key == s->key;
 }
 
-/* The last letter of the file, when it was never completed: where it begins. */
+/*
+ * A file system may make the size of a file durable before the bytes that were appended to its last block: after a power loss they
+ * read as NULs. No letter ends in one, or begins with one: where the NULs at the end begin, or -1.
+ */
+static int64_t nuls_at_end(int fd, uint64_t size)
+{
+	static const size_t most = 64 * 1024;
+	size_t n = size < most ? (size_t)size : most;
+	size_t len = n;
+	char *text;
+
+	if (n == 0)
+		return -1;
+	text = mem_alloc(n);
+	if (read_at(fd, text, n, size - n) != (ssize_t)n)
+		n = len = 0;
+	while (len > 0 && text[len - 1] == '\0')
+		len--;
+	free(text);
+	return len < n ? (int64_t)(size - n + len) : -1;
+}
+
+/* Where the part of the file begins that a letter left which was never completed, or -1. */
 static int64_t unfinished_tail(struct repeat *r, int fd, uint64_t size)
 {
-	char text[MBOX_BLOCK_MAX];
+	const struct seen *last = r->nseen ? &r->seen[r->nseen - 1] : NULL;
+	char text[MBOX_BLOCK_MAX], next = 'x';
 	struct mbox_block m;
 	size_t n;
 
-	if (r->nseen == 0 || !read_block(fd, &r->seen[r->nseen - 1], text, &m, &n) || m.length != 0)
-		return -1;
-	return is_last(fd, r->seen[r->nseen - 1].from_at, size) ? (int64_t)r->seen[r->nseen - 1].from_at : -1;
+	if (last && read_block(fd, last, text, &m, &n)) {
+		uint64_t end = last->from_at + m.length;
+
+		if (m.length == 0)
+			return is_last(fd, last->from_at, size) ? (int64_t)last->from_at : -1;
+		if (end < size && read_at(fd, &next, 1, end) == 1 && next == '\0' && is_last(fd, last->from_at, size))
+			return (int64_t)end;
+	}
+	return nuls_at_end(fd, size);
 }
 
 struct repeat *repeat_open(int fd, uint64_t size, int64_t *unfinished_r)

@@ -98,6 +98,17 @@ struct verdict deliver_commit(struct deliver_batch *b, struct arena *a)
 	return v;
 }
 
+struct verdict deliver_release(struct deliver_batch *b, struct arena *a, int *fd_r)
+{
+	*fd_r = -1;
+	if (!b->maildir && !b->special && !b->created && b->added)
+		*fd_r = fcntl(b->lock.fd, F_DUPFD_CLOEXEC, 0);
+	if (*fd_r < 0)
+		return deliver_commit(b, a);
+	batch_free(b);
+	return deliver_ok();
+}
+
 int deliver_create_spool(const char *path, uid_t uid, gid_t gid)
 {
 	struct stat dir;

@@ -47,3 +47,8 @@ struct verdict deliver_add(struct deliver_batch *b, struct arena *a, struct span
 			   bool (*next)(void *arg, struct span *chunk_r), void *arg, struct span key);
 /* Make everything added durable and unlock. The letters count as delivered only if this is OK. Frees b. */
 struct verdict deliver_commit(struct deliver_batch *b, struct arena *a);
+/*
+ * The same, but an mbox that was there before is not made durable: *fd_r is a descriptor of it, the caller's now, to fdatasync before the
+ * letters may be forgotten elsewhere. -1: all is durable already.
+ */
+struct verdict deliver_release(struct deliver_batch *b, struct arena *a, int *fd_r);

@@ -211,7 +211,7 @@ static void options(int argc, char **argv)
 		case 't': opt.recipient = optarg; break;
 		case 'u': opt.users = atoi(optarg); break;
 		case '1': opt.one_each = true; break;
-		case 'c': opt.show_ids = true; break;
+		case 'c': opt.show_ids = true; setvbuf(stdout, NULL, _IOLBF, 0); break;
 		default: exit(2);
 		}
 	}
