@@ -120,15 +120,14 @@ static enum handover_code decide(struct attempt *at, int client, uint32_t *pid_r
 	return handoff(at, &u, client, pid_r);
 }
 
-static void answer(int fd, const struct attempt *at, enum handover_code code, uint32_t pid)
+static void answer(int fd, const struct handover_reply *r)
 {
 	struct buf b;
 
 	buf_init(&b, FRAME_MAX);
-	if (!handover_put_answer(&b, code, at->login.user, pid) ||
-	    frame_send(fd, buf_span(&b), -1, clock_deadline(ANSWER_MS)) != IO_OK)
-		log_debug("login went away before its answer");
-	buf_free(&b);
+	if (!handover_put_reply(&b, r) || frame_send(fd, buf_span(&b), -1, clock_deadline(ANSWER_MS)) != IO_OK)
+		log_debug("who asked went away before the answer");
+	buf_wipe(&b);
 }
 
 /* The arena holds the password, too: everything is wiped before it is given back. */
@@ -144,15 +143,16 @@ static void session(const struct service_session *s)
 	struct attempt at = { .arena = ARENA_INIT };
 	struct buf frame;
 	int client = -1;
-	uint32_t pid = 0;
 
 	buf_init(&frame, FRAME_MAX);
 	if (peer_may_ask(s->fd) &&
 	    frame_recv(s->fd, &frame, &client, clock_deadline(REQUEST_MS)) == IO_OK) {
 		if (handover_get_login(buf_span(&frame), &at.login)) {
-			enum handover_code code = decide(&at, client, &pid);
+			struct handover_reply r = { .code = HANDOVER_TEMP };
 
-			answer(s->fd, &at, code, pid);
+			r.code = decide(&at, client, &r.pid);
+			r.user = r.code == HANDOVER_OK ? at.login.user : SPAN_NONE;
+			answer(s->fd, &r);
 		} else {
 			log_error("malformed login frame");
 		}

@@ -27,18 +27,22 @@ static bool bad(struct login *l, struct span tag, const char *why, enum ending *
 	return ++l->bad_commands >= BAD_COMMANDS_MAX;
 }
 
-static const char *capabilities(const struct login *l, char to[200])
+enum { CAPABILITIES_MAX = 400 };
+
+static const char *capabilities(const struct login *l, char to[CAPABILITIES_MAX])
 {
 	bool may = l->secured || !conf->disable_plaintext_auth;
+	int n = snprintf(to, CAPABILITIES_MAX, IMAP_CAPABILITIES_BASE "%s", !may ? " LOGINDISABLED" : "");
 
-	snprintf(to, 200, IMAP_CAPABILITIES_BASE "%s%s%s", !may ? " LOGINDISABLED" : "",
-		 may && login_plain_offered ? " AUTH=PLAIN" : "", may && login_login_offered ? " AUTH=LOGIN" : "");
+	for (enum sasl_mech m = SASL_PLAIN; m < SASL_MECHS; m++)
+		if (sasl_offer(l) & SASL_BIT(m))
+			n += snprintf(to + n, CAPABILITIES_MAX - (size_t)n, " AUTH=%s", sasl_mech_str(m));
 	return to;
 }
 
 static void greet(struct login *l)
 {
-	char caps[200];
+	char caps[CAPABILITIES_MAX];
 
 	stream_printf(l->io, "* OK [CAPABILITY %s] %s\r\n", capabilities(l, caps), conf->login_greeting);
 }
@@ -87,7 +91,6 @@ static bool attempt(struct login *l, struct credentials *c, enum ending *end_r)
 	enum handover_code code;
 	bool over = ask_auth(l, c, &code, end_r);
 
-	wipe_span(c->password);
 	if (over)
 		return true;
 	reply(l, c->tag, refusal(code));
@@ -98,13 +101,14 @@ static bool attempt(struct login *l, struct credentials *c, enum ending *end_r)
 static bool cmd_login(struct login *l, const struct imap_command *cmd, enum ending *end_r)
 {
 	struct imap_scan scan = imap_scan_init(&l->arena, cmd->args);
-	struct credentials c = { .mechanism = "PLAIN", .tag = cmd->tag };
+	struct credentials c = { .tag = cmd->tag };
 
-	if (!imap_scan_astring(&scan, &c.user) || !imap_scan_sp(&scan) || !imap_scan_astring(&scan, &c.password) ||
+	question_init(l, &c.question, cmd->tag);
+	if (!imap_scan_astring(&scan, &c.question.user) || !imap_scan_sp(&scan) || !imap_scan_astring(&scan, &c.question.password) ||
 	    !imap_scan_end(&scan))
 		return bad(l, cmd->tag, "LOGIN expects a user name and a password.", end_r);
 	if (!password_allowed(l)) {
-		wipe_span(c.password);
+		wipe_span(c.question.password);
 		reply(l, cmd->tag, "NO " NOT_IN_CLEAR);
 		return false;
 	}
@@ -115,41 +119,42 @@ static bool cmd_authenticate(struct login *l, const struct imap_command *cmd, en
 {
 	struct imap_scan scan = imap_scan_init(&l->arena, cmd->args);
 	struct credentials c = { .tag = arena_span(&l->arena, cmd->tag) };
-	struct span mechanism, initial = SPAN_NONE;
+	struct span name, initial = SPAN_NONE;
+	enum sasl_mech mech;
+	bool in_clear;
 
-	if (!imap_scan_atom(&scan, &mechanism))
+	if (!imap_scan_atom(&scan, &name))
 		return bad(l, cmd->tag, "AUTHENTICATE expects a mechanism.", end_r);
 	if (!imap_scan_end(&scan) && (!imap_scan_sp(&scan) || !imap_scan_word(&scan, &initial) || !imap_scan_end(&scan)))
 		return bad(l, cmd->tag, "AUTHENTICATE expects one initial response.", end_r);
-	if (sasl_offered(mechanism) && !password_allowed(l)) {
+	mech = sasl_choose(l, name, &in_clear);
+	if (mech == SASL_NO_MECHANISM || in_clear) {
 		wipe_span(initial);
-		reply(l, cmd->tag, "NO " NOT_IN_CLEAR);
+		reply(l, c.tag, in_clear ? "NO " NOT_IN_CLEAR : "NO Unsupported authentication mechanism.");
 		return false;
 	}
-	switch (sasl_exchange(l, mechanism, initial, &c, end_r)) {
-	case SASL_DONE:
+	switch (sasl_exchange(l, mech, initial, &c)) {
+	case SASL_TALK_READY:
 		return attempt(l, &c, end_r);
-	case SASL_REFUSED:
-		c.password = SPAN_NONE; /* auth refuses it, as late and as loudly as any other failure */
-		return attempt(l, &c, end_r);
-	case SASL_CANCELLED:
+	case SASL_TALK_CANCELLED:
 		return bad(l, c.tag, "Authentication was cancelled.", end_r);
-	case SASL_MALFORMED:
-		return bad(l, c.tag, "Malformed authentication response.", end_r);
-	case SASL_NO_MECH:
-		reply(l, c.tag, "NO Unsupported authentication mechanism.");
+	case SASL_TALK_TEMP:
+		reply(l, c.tag, refusal(HANDOVER_TEMP));
+		l->internal_failures++;
 		return false;
-	case SASL_ENDED:
-		break;
+	case SASL_TALK_LOST:
+		*end_r = ending_of(c.talk.io_status);
+		return true;
+	default:
+		return bad(l, c.tag, "Malformed authentication response.", end_r);
 	}
-	return true;
 }
 
 /* --- the other commands ------------------------------------------------------------------------------------------ */
 
 static bool cmd_capability(struct login *l, const struct imap_command *cmd, enum ending *end_r)
 {
-	char caps[200];
+	char caps[CAPABILITIES_MAX];
 
 	(void)end_r;
 	stream_printf(l->io, "* CAPABILITY %s\r\n", capabilities(l, caps));

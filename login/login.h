@@ -13,6 +13,7 @@
 #include "lib/base/arena.h"
 #include "lib/io/stream.h"
 #include "lib/service/handover.h"
+#include "lib/service/sasl_talk.h"
 #include "lib/service/service.h"
 
 enum { BAD_COMMANDS_MAX = 10, SESSION_ID_BYTES = 12 };
@@ -55,15 +56,16 @@ struct protocol {
 };
 extern const struct protocol protocol_imap, protocol_pop3;
 
+/* What auth is asked, and the exchange it came from. */
 struct credentials {
-	struct span user, password;
-	const char *mechanism; /* "PLAIN", "LOGIN" */
 	struct span tag;       /* IMAP */
+	struct handover_login question;
+	struct sasl_talk talk; /* server.mech SASL_NO_MECHANISM: no exchange, the command had it all */
 };
 
 /* --- main.c */
 extern struct match *login_trusted;
-extern bool login_plain_offered, login_login_offered; /* auth_mechanisms */
+extern unsigned login_mechanisms; /* auth_mechanisms, SASL_BIT() */
 
 /* --- session.c */
 void session_run(const struct service_session *s, const struct protocol *p);
@@ -76,22 +78,18 @@ bool password_allowed(struct login *l);
 void wipe_span(struct span s);
 
 /* --- ask.c */
+/* What is known before the client has said anything. */
+void question_init(struct login *l, struct handover_login *q, struct span tag);
 /*
  * Try to log in. True: *end_r is the end of the session (END_HANDED_OVER, END_UNKNOWN, END_STOPPING). False: *code_r says what to
- * tell the client, after the pause for failures.
+ * tell the client, after the pause for failures. Wipes the secrets of c.
  */
-bool ask_auth(struct login *l, const struct credentials *c, enum handover_code *code_r, enum ending *end_r);
+bool ask_auth(struct login *l, struct credentials *c, enum handover_code *code_r, enum ending *end_r);
 
 /* --- sasl.c */
-enum sasl_outcome {
-	SASL_DONE = 0,   /* credentials are complete */
-	SASL_CANCELLED,  /* the client sent "*" */
-	SASL_MALFORMED,  /* not base64, or not a message of the mechanism */
-	SASL_NO_MECH,    /* not offered here */
-	SASL_REFUSED,    /* well-formed, but nobody may do that (to act for another user) */
-	SASL_ENDED,      /* the connection is over: *end_r */
-};
-bool sasl_offered(struct span mechanism);
-/* initial: the initial response as sent, ptr NULL: none was. Strings of the credentials in l->arena. */
-enum sasl_outcome sasl_exchange(struct login *l, struct span mechanism, struct span initial, struct credentials *c_r,
-				enum ending *end_r);
+/* The mechanisms to offer to this client now. */
+unsigned sasl_offer(const struct login *l);
+/* By its name, SASL_NO_MECHANISM: not offered here. *in_clear_r: it is, but not in clear. */
+enum sasl_mech sasl_choose(struct login *l, struct span name, bool *in_clear_r);
+/* initial: the initial response as sent, ptr NULL: none was. c->tag is set. READY: ask_auth is next; LOST: over, see c->talk. */
+enum sasl_talk_end sasl_exchange(struct login *l, enum sasl_mech mech, struct span initial, struct credentials *c);

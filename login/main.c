@@ -8,7 +8,7 @@
 #include "lib/service/peers.h"
 
 struct match *login_trusted;
-bool login_plain_offered, login_login_offered;
+unsigned login_mechanisms;
 
 static const struct protocol *protocol;
 
@@ -25,16 +25,11 @@ static void option(const char *name, const char *value)
 
 static void read_mechanisms(void)
 {
-	struct span rest = span_cstr(conf->auth_mechanisms), word;
+	struct span unknown;
 
-	while (span_word(&rest, ", \t", &word)) {
-		if (span_iis(word, "plain"))
-			login_plain_offered = true;
-		else if (span_iis(word, "login"))
-			login_login_offered = true;
-		else
-			log_warn("auth_mechanisms: %.*s is not known here", SPAN_ARG(word));
-	}
+	login_mechanisms = sasl_mechs_parse(span_cstr(conf->auth_mechanisms), &unknown);
+	if (unknown.len)
+		log_warn("auth_mechanisms: %.*s is not known here", SPAN_ARG(unknown));
 }
 
 static void before_jail(void)

@@ -51,17 +51,18 @@ static bool bad(struct login *l, const char *why, enum ending *end_r)
 
 static void put_mechanisms(struct login *l, const char *before, const char *after)
 {
-	if (login_plain_offered)
-		stream_printf(l->io, "%sPLAIN%s", before, after);
-	if (login_login_offered)
-		stream_printf(l->io, "%sLOGIN%s", before, after);
+	for (enum sasl_mech m = SASL_PLAIN; m < SASL_MECHS; m++)
+		if (sasl_offer(l) & SASL_BIT(m))
+			stream_printf(l->io, "%s%s%s", before, sasl_mech_str(m), after);
 }
 
 static void capa(struct login *l)
 {
 	stream_puts(l->io, "+OK\r\n" POP3_CAPABILITIES);
-	if (l->secured || !conf->disable_plaintext_auth) {
-		stream_puts(l->io, "USER\r\nSASL");
+	if (l->secured || !conf->disable_plaintext_auth)
+		stream_puts(l->io, "USER\r\n");
+	if (sasl_offer(l)) {
+		stream_puts(l->io, "SASL");
 		put_mechanisms(l, " ", "");
 		stream_puts(l->io, "\r\n");
 	}
@@ -89,7 +90,6 @@ static bool attempt(struct login *l, struct credentials *c, enum ending *end_r)
 	enum handover_code code;
 	bool over = ask_auth(l, c, &code, end_r);
 
-	wipe_span(c->password);
 	if (over)
 		return true;
 	stream_puts(l->io, refusal(code));
@@ -113,7 +113,7 @@ static bool user(struct pop3 *p, struct span name, enum ending *end_r)
 
 static bool pass(struct pop3 *p, struct span password, enum ending *end_r)
 {
-	struct credentials c = { .mechanism = "PLAIN", .password = password };
+	struct credentials c = { .tag = SPAN_NONE };
 
 	if (!password_allowed(p->l)) {
 		wipe_span(password);
@@ -124,20 +124,43 @@ static bool pass(struct pop3 *p, struct span password, enum ending *end_r)
 		wipe_span(password);
 		return bad(p->l, "No user name given.", end_r);
 	}
-	c.user = span_of(p->user, p->user_len);
+	question_init(p->l, &c.question, SPAN_NONE);
+	c.question.password = password;
+	c.question.user = span_of(p->user, p->user_len);
 	p->user_len = 0;
 	return attempt(p->l, &c, end_r);
 }
 
+static bool authenticate(struct login *l, enum sasl_mech mech, struct span initial, enum ending *end_r)
+{
+	struct credentials c = { .tag = SPAN_NONE };
+
+	switch (sasl_exchange(l, mech, initial, &c)) {
+	case SASL_TALK_READY:
+		return attempt(l, &c, end_r);
+	case SASL_TALK_CANCELLED:
+		return bad(l, "Authentication was cancelled.", end_r);
+	case SASL_TALK_TEMP:
+		stream_puts(l->io, refusal(HANDOVER_TEMP));
+		l->internal_failures++;
+		return false;
+	case SASL_TALK_LOST:
+		*end_r = ending_of(c.talk.io_status);
+		return true;
+	default:
+		return bad(l, "Malformed authentication response.", end_r);
+	}
+}
+
 static bool auth(struct login *l, struct span args, enum ending *end_r)
 {
-	struct span initial = SPAN_NONE, mechanism;
-	struct credentials c = { .mechanism = NULL };
+	struct span initial = SPAN_NONE, name;
+	enum sasl_mech mech;
+	bool in_clear;
 
-	if (!span_word(&args, " ", &mechanism)) { /* what Outlook Express asks instead of CAPA */
+	if (!span_word(&args, " ", &name)) { /* what Outlook Express asks instead of CAPA */
 		stream_puts(l->io, "+OK\r\n");
-		if (l->secured || !conf->disable_plaintext_auth)
-			put_mechanisms(l, "", "\r\n");
+		put_mechanisms(l, "", "\r\n");
 		stream_puts(l->io, ".\r\n");
 		return false;
 	}
@@ -146,27 +169,13 @@ static bool auth(struct login *l, struct span args, enum ending *end_r)
 		initial = span_cut(&args, ' ');
 	if (args.len > 0)
 		return bad(l, "AUTH expects a mechanism and one initial response.", end_r);
-	if (sasl_offered(mechanism) && !password_allowed(l)) {
-		stream_puts(l->io, "-ERR " NOT_IN_CLEAR "\r\n");
+	mech = sasl_choose(l, name, &in_clear);
+	if (mech == SASL_NO_MECHANISM || in_clear) {
+		wipe_span(initial);
+		stream_puts(l->io, in_clear ? "-ERR " NOT_IN_CLEAR "\r\n" : "-ERR Unsupported authentication mechanism.\r\n");
 		return false;
 	}
-	switch (sasl_exchange(l, mechanism, initial, &c, end_r)) {
-	case SASL_DONE:
-		return attempt(l, &c, end_r);
-	case SASL_REFUSED:
-		c.password = SPAN_NONE;
-		return attempt(l, &c, end_r);
-	case SASL_CANCELLED:
-		return bad(l, "Authentication was cancelled.", end_r);
-	case SASL_MALFORMED:
-		return bad(l, "Malformed authentication response.", end_r);
-	case SASL_NO_MECH:
-		stream_puts(l->io, "-ERR Unsupported authentication mechanism.\r\n");
-		return false;
-	case SASL_ENDED:
-		break;
-	}
-	return true;
+	return authenticate(l, mech, initial, end_r);
 }
 
 /* --- the dialogue ------------------------------------------------------------------------------------------------ */

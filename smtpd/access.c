@@ -48,11 +48,9 @@ static enum decision permit_mynetworks(const struct request *r)
 	return r->session->trusted ? PERMIT : NEXT;
 }
 
-/* Nobody is authenticated yet: AUTH belongs to a later step of the server. */
 static enum decision permit_sasl_authenticated(const struct request *r)
 {
-	(void)r;
-	return NEXT;
+	return r->session->sasl_user.len ? PERMIT : NEXT;
 }
 
 /* A destination of ours, not one that a local part with % or ! would send elsewhere (RFC 5321 7.7, hazards of old relays). */

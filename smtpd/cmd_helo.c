@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* EHLO and HELO, RFC 5321 4.1.1.1. */
 #include "lib/conf/conf.h"
+#include "smtpd/auth.h"
 #include "smtpd/session.h"
 
 static void greeted(struct smtpd_session *s, struct span name, bool esmtp)
@@ -35,6 +36,7 @@ void cmd_ehlo(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, "250-SIZE");
 	if (!conf->disable_vrfy_command)
 		reply(s, "250-VRFY");
+	smtpd_auth_ehlo(s);
 	reply(s, "250-ENHANCEDSTATUSCODES");
 	reply(s, "250-8BITMIME");
 	reply(s, "250 DSN");

@@ -4,6 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/route/route.h"
+#include "smtpd/auth.h"
 #include "smtpd/session.h"
 
 void cmd_rset(struct smtpd_session *s, const struct smtp_cmd *cmd)
@@ -57,13 +58,14 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, err, detail)));
 		return;
 	}
-	if (!size_is_fine(s, &mail))
+	if (!size_is_fine(s, &mail) || !smtpd_auth_mail(s, &mail))
 		return;
 	/* The parsed pieces may point into the command line: the transaction outlives it. */
 	t->sender_given = arena_span(&t->arena, addr_external(&s->cmd, mail.from));
 	if (!addr_is_null(mail.from))
 		t->env.sender = arena_span(&t->arena, route_rewrite(&s->cmd, addr_internal(&s->cmd, mail.from)));
 	t->env.envid = arena_span(&t->arena, mail.envid);
+	t->env.sasl_user = s->sasl_user;
 	t->env.flags = envelope_flags(s, &mail);
 	t->env.arrival_us = clock_wall_us();
 	t->have_sender = true;

@@ -6,6 +6,7 @@
 #include "lib/conf/conf.h"
 #include "lib/route/route.h"
 #include "smtpd/access.h"
+#include "smtpd/auth.h"
 #include "smtpd/session.h"
 
 enum { LOCAL_RECIPIENT_LIMIT = 50000, ALIAS_RESULTS_MAX = 1000 };
@@ -23,7 +24,7 @@ static void begin_message(struct smtpd_session *s)
 		return;
 	}
 	t->env.client = arena_span(&t->arena, span_cstr(s->client));
-	log_info("%s: client=%s", t->env.id, s->client);
+	log_info("%s: client=%s%s", t->env.id, s->client, smtpd_auth_log(s));
 }
 
 static struct queue_rcpt *new_slot(struct transaction *t)

@@ -8,6 +8,7 @@
 #include "lib/service/peers.h"
 #include "lib/service/service.h"
 #include "smtpd/access.h"
+#include "smtpd/auth.h"
 #include "smtpd/session.h"
 
 static void before_jail(void)
@@ -22,6 +23,7 @@ static void after_jail(void)
 {
 	route_init();
 	access_init();
+	smtpd_auth_init();
 	if (queue_log_start((uint64_t)conf->queue_log_segment_size, (size_t)conf->queue_log_message_limit) < 0)
 		log_warn("no queue log, every message gets a file of its own: %m");
 }

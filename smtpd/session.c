@@ -26,6 +26,7 @@ static const struct command {
 	[SMTP_VERB_MAIL] = { cmd_mail, 0 },
 	[SMTP_VERB_RCPT] = { cmd_rcpt, 0 },
 	[SMTP_VERB_DATA] = { cmd_data, LAST },
+	[SMTP_VERB_AUTH] = { cmd_auth, LAST },
 	[SMTP_VERB_RSET] = { cmd_rset, JUNK },
 	[SMTP_VERB_NOOP] = { cmd_noop, JUNK | LAST },
 	[SMTP_VERB_VRFY] = { cmd_vrfy, JUNK | LAST },

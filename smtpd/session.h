@@ -29,6 +29,7 @@ struct transaction {
 	struct span sender_given;      /* as in MAIL FROM, external form, for log lines */
 	size_t rcpt_capacity;
 	size_t accepted;               /* RCPT commands answered 250 */
+	struct span sasl_sender;       /* MAIL ... AUTH= */
 	struct htab seen;              /* recipients already in the envelope */
 };
 
@@ -45,6 +46,8 @@ struct smtpd_session {
 	struct span helo;              /* argument of the last HELO or EHLO, empty before */
 	bool esmtp;
 	bool trusted;                  /* inside mynetworks, or local */
+	struct span sasl_user;         /* who has authenticated; empty: nobody */
+	const char *sasl_method;       /* how */
 	bool quit;                     /* close after the replies that are gathered */
 	unsigned errors, junk;         /* since the last delivered message */
 	enum smtp_verb last_verb;
@@ -65,6 +68,7 @@ void cmd_helo(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_rcpt(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_data(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_auth(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_rset(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_noop(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_vrfy(struct smtpd_session *s, const struct smtp_cmd *cmd);

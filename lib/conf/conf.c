@@ -32,6 +32,43 @@ static bool read_maincf(struct conf_raw *raw, struct buf *messages)
 	return ok;
 }
 
+/* Length of "$name", "${name}" or "$(name)" at the start of s, 0: something else. */
+static size_t own_name(struct span s, struct span name)
+{
+	bool braces = s.len > 1 && (s.ptr[1] == '{' || s.ptr[1] == '(');
+	size_t from = braces ? 2 : 1, end = from + name.len;
+	char next = s.len > end ? s.ptr[end] : '\0';
+
+	if (s.len < end || s.ptr[0] != '$' || !span_eq(span_of(s.ptr + from, name.len), name))
+		return 0;
+	if (braces)
+		return next == (s.ptr[1] == '{' ? '}' : ')') ? end + 1 : 0;
+	return ascii_isalnum(next) || next == '_' ? 0 : end;
+}
+
+/* An override may name the parameter that it overrides: "-o syslog_name=$syslog_name/submission". */
+static struct span with_own_value(struct conf_raw *raw, struct span name, struct span value)
+{
+	const struct conf_entry *e = raw_get(raw, name);
+	struct span result;
+	struct buf b;
+
+	if (e == NULL || span_chr(value, '$') < 0)
+		return value;
+	buf_init(&b, LINES_LINE_MAX);
+	for (size_t i = 0, n; i < value.len; i += n) {
+		n = own_name(span_skip(value, i), name);
+		if (n)
+			buf_adds(&b, e->value);
+		else
+			buf_addc(&b, value.ptr[i]);
+		n += n == 0;
+	}
+	result = arena_span(&raw->arena, buf_span(&b));
+	buf_free(&b);
+	return result;
+}
+
 static bool apply_overrides(struct conf_raw *raw, const char *const *overrides, size_t n, struct buf *messages)
 {
 	bool ok = true;
@@ -44,7 +81,7 @@ static bool apply_overrides(struct conf_raw *raw, const char *const *overrides, 
 		if (wrong)
 			buf_addf(messages, "error: %s: %s\n", where, wrong);
 		else
-			raw_set(raw, name, value, where);
+			raw_set(raw, name, with_own_value(raw, name, value), where);
 		ok = ok && wrong == NULL;
 	}
 	return ok;

@@ -7,7 +7,7 @@
 #include "lib/io/frame.h"
 
 /* First byte of a frame; a frame of another kind or version is refused whole. */
-enum { KIND_LOGIN = 'L', KIND_ANSWER = 'A', KIND_SESSION = 'S', VERSION = 1 };
+enum { KIND_LOGIN = 'L', KIND_ANSWER = 'A', KIND_SESSION = 'S', KIND_REPLY = 'R', VERSION = 2 };
 
 static void put_head(struct buf *b, uint8_t kind)
 {
@@ -93,10 +93,12 @@ static void get_addr(struct unpack *u, struct netaddr *n_r)
 bool handover_put_login(struct buf *b, const struct handover_login *l)
 {
 	put_head(b, KIND_LOGIN);
+	pack_u8(b, (uint8_t)l->want);
 	put_text(b, l->service, HANDOVER_NAME_MAX);
 	put_text(b, l->mechanism, HANDOVER_NAME_MAX);
 	put_text(b, l->user, HANDOVER_USER_MAX);
 	put_text(b, l->password, HANDOVER_PASSWORD_MAX);
+	put_text(b, l->message, HANDOVER_MESSAGE_MAX);
 	put_text(b, l->tag, HANDOVER_TAG_MAX);
 	put_text(b, l->input, HANDOVER_INPUT_MAX);
 	put_text(b, l->session_id, HANDOVER_NAME_MAX);
@@ -109,19 +111,49 @@ bool handover_put_login(struct buf *b, const struct handover_login *l)
 bool handover_get_login(struct span frame, struct handover_login *l_r)
 {
 	struct unpack u = { .rest = frame };
+	uint8_t want;
 
 	get_head(&u, KIND_LOGIN);
+	want = unpack_u8(&u);
+	l_r->want = want <= HANDOVER_WANT_PARAMETERS ? (enum handover_want)want : HANDOVER_WANT_LOGIN;
 	l_r->service = get_text(&u, HANDOVER_NAME_MAX);
 	l_r->mechanism = get_text(&u, HANDOVER_NAME_MAX);
 	l_r->user = get_text(&u, HANDOVER_USER_MAX);
 	l_r->password = get_text(&u, HANDOVER_PASSWORD_MAX);
+	l_r->message = get_text(&u, HANDOVER_MESSAGE_MAX);
 	l_r->tag = get_text(&u, HANDOVER_TAG_MAX);
 	l_r->input = get_text(&u, HANDOVER_INPUT_MAX);
 	l_r->session_id = get_text(&u, HANDOVER_NAME_MAX);
 	get_addr(&u, &l_r->remote);
 	get_addr(&u, &l_r->local);
 	l_r->secured = get_bool(&u);
-	return unpack_done(&u);
+	return unpack_done(&u) && want <= HANDOVER_WANT_PARAMETERS;
+}
+
+bool handover_put_reply(struct buf *b, const struct handover_reply *r)
+{
+	put_head(b, KIND_REPLY);
+	pack_u8(b, (uint8_t)r->code);
+	put_text(b, r->user, HANDOVER_USER_MAX);
+	pack_u32(b, r->pid);
+	pack_u32(b, r->delay_ms);
+	put_text(b, r->data, HANDOVER_DATA_MAX);
+	return !b->overflow;
+}
+
+bool handover_get_reply(struct span frame, struct handover_reply *r_r)
+{
+	struct unpack u = { .rest = frame };
+	uint8_t code;
+
+	get_head(&u, KIND_REPLY);
+	code = unpack_u8(&u);
+	r_r->code = code <= HANDOVER_LIMIT ? (enum handover_code)code : HANDOVER_TEMP;
+	r_r->user = get_text(&u, HANDOVER_USER_MAX);
+	r_r->pid = unpack_u32(&u);
+	r_r->delay_ms = unpack_u32(&u);
+	r_r->data = get_text(&u, HANDOVER_DATA_MAX);
+	return unpack_done(&u) && code <= HANDOVER_LIMIT;
 }
 
 bool handover_put_answer(struct buf *b, enum handover_code code, struct span user, uint32_t pid)
@@ -188,5 +220,5 @@ bool handover_get_session(struct span frame, struct arena *a, struct handover_se
 
 _Static_assert(3 * HANDOVER_PATH_MAX + HANDOVER_INPUT_MAX + HANDOVER_TAG_MAX + HANDOVER_USER_MAX + 1024 < FRAME_MAX,
 	       "a full SESSION frame fits");
-_Static_assert(HANDOVER_PASSWORD_MAX + HANDOVER_INPUT_MAX + HANDOVER_TAG_MAX + HANDOVER_USER_MAX + 1024 < FRAME_MAX,
+_Static_assert(HANDOVER_PASSWORD_MAX + HANDOVER_MESSAGE_MAX + HANDOVER_INPUT_MAX + HANDOVER_TAG_MAX + HANDOVER_USER_MAX + 1024 < FRAME_MAX,
 	       "a full LOGIN frame fits");

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How a logged-in client reaches its mailbox server.
+ * How a logged-in client reaches its mailbox server, and how smtpd asks who a client is.
  *
  *	login --LOGIN frame + client fd--> auth --SESSION frame + client fd--> imapd or pop3d parent --> the user's process
+ *	smtpd --LOGIN frame--> auth
  *
- * login sends what the client gave and keeps its own copy of the descriptor; auth answers login with ANSWER and, after
+ * One connection carries one LOGIN frame and its REPLY: auth never waits for a client. A mechanism with several steps is taken
+ * apart by login or smtpd (lib/service/sasl_talk.h), which ask once for each piece that needs the secret.
+ *
+ * login sends what the client gave and keeps its own copy of the descriptor; auth answers login with REPLY and, after
  * a success, login closes its copy without a word: the success reply is written by the user's process, which also gets the
  * input that login had already read. The parent of imapd (pop3d) is single-threaded, forks without exec, becomes the user in
  * the child, and hands further sessions of the same user to the same child over a socket pair. posthouse-handover(7) has the
@@ -21,25 +25,40 @@
 #include "lib/io/stream.h"
 #include "lib/map/userdb.h"
 
-/* login -> auth */
+enum handover_want {
+	HANDOVER_WANT_LOGIN = 0,  /* decide, count and log; imap and pop3: hand the client over */
+	HANDOVER_WANT_PROOF,      /* only decide, and give the server's half of the proof; a refusal is asked for again as LOGIN */
+	HANDOVER_WANT_PARAMETERS, /* SCRAM: the user's salt and count of iterations; made up for an unknown user */
+};
+
+/* login, smtpd -> auth */
 struct handover_login {
-	struct span service;    /* "imap" or "pop3" (later also "smtp": verify only) */
-	struct span mechanism;  /* "PLAIN", "LOGIN", ...: how the client sent it, for the log */
+	enum handover_want want;
+	struct span service;    /* "imap", "pop3", or "smtp": verified, but nothing is handed over */
+	struct span mechanism;  /* "PLAIN", "LOGIN", "SCRAM-SHA-256", ...: decides what password and message hold */
 	struct span user;       /* as the client gave it */
-	struct span password;
+	struct span password;   /* password, or the client's proof: CRAM-MD5 its digest in hex, SCRAM ClientProof, OAUTH* the token */
+	struct span message;    /* what the proof is about: CRAM-MD5 the challenge, SCRAM the AuthMessage; else empty */
 	struct span tag;        /* IMAP tag of the command, empty for POP3 */
 	struct span input;      /* bytes after the command that login has already read */
 	struct span session_id;
 	struct netaddr remote, local;
 	bool secured;           /* TLS or a local connection */
 };
-/* auth -> login */
 enum handover_code {
 	HANDOVER_OK = 0,
 	HANDOVER_REFUSED,  /* wrong user or password: one text for both */
 	HANDOVER_TEMP,     /* try again later: [UNAVAILABLE], [SYS/TEMP] */
 	HANDOVER_DISABLED, /* account locked or expired */
 	HANDOVER_LIMIT,    /* mail_max_userip_connections */
+};
+/* auth -> login, smtpd */
+struct handover_reply {
+	enum handover_code code;
+	struct span user;       /* OK: the user's name as the database writes it */
+	uint32_t pid;           /* OK: who serves the client now; 0 for smtp */
+	uint32_t delay_ms;      /* REFUSED, DISABLED: how long after the question the client may hear of it */
+	struct span data;       /* OK, PROOF: ServerSignature; OK, PARAMETERS: u32 iterations, salt */
 };
 /* auth -> imapd, pop3d */
 struct handover_session {
@@ -55,7 +74,9 @@ struct handover_session {
 enum {
 	HANDOVER_NAME_MAX = 64,     /* service, mechanism, session_id */
 	HANDOVER_USER_MAX = 512,
-	HANDOVER_PASSWORD_MAX = 4096,
+	HANDOVER_PASSWORD_MAX = 8192,
+	HANDOVER_MESSAGE_MAX = 8192,
+	HANDOVER_DATA_MAX = 512,
 	HANDOVER_TAG_MAX = 1024,
 	HANDOVER_INPUT_MAX = STREAM_IN_BYTES,
 	HANDOVER_PATH_MAX = 4096,   /* home, shell, mail_location */
@@ -64,11 +85,12 @@ enum {
 /*
  * put: append to b (its maximum should be FRAME_MAX); false: a field is past its limit or b is full. get: false for anything
  * that put would not have written; spans of handover_login and user_r point into frame, those of handover_session are copies in a.
- * The ANSWER frame goes from auth to login and, with the same shape, from the parent of imapd and pop3d to auth: pid is the
- * user's process, 0 unless code is HANDOVER_OK.
+ * The ANSWER frame goes from the parent of imapd and pop3d to auth: pid is the user's process, 0 unless code is HANDOVER_OK.
  */
 bool handover_put_login(struct buf *b, const struct handover_login *l) __attribute__((warn_unused_result));
 bool handover_get_login(struct span frame, struct handover_login *l_r) __attribute__((warn_unused_result));
+bool handover_put_reply(struct buf *b, const struct handover_reply *r) __attribute__((warn_unused_result));
+bool handover_get_reply(struct span frame, struct handover_reply *r_r) __attribute__((warn_unused_result));
 bool handover_put_answer(struct buf *b, enum handover_code code, struct span user, uint32_t pid)
 	__attribute__((warn_unused_result));
 bool handover_get_answer(struct span frame, enum handover_code *code_r, struct span *user_r, uint32_t *pid_r)

@@ -163,6 +163,7 @@ static void test_limits(void **state)
 	buf_init(&b, FRAME_MAX);
 	in.input = span_of(big, HANDOVER_INPUT_MAX);
 	in.password = span_of(big, HANDOVER_PASSWORD_MAX);
+	in.message = span_of(big, HANDOVER_MESSAGE_MAX);
 	in.user = span_of(big, HANDOVER_USER_MAX);
 	in.tag = span_of(big, HANDOVER_TAG_MAX);
 	assert_true(handover_put_login(&b, &in));

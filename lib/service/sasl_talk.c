@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "lib/service/sasl_talk.h"
+
+#include <sys/random.h>
+
+#include "lib/base/base64.h"
+#include "lib/base/mem.h"
+#include "lib/base/must.h"
+#include "lib/base/pack.h"
+#include "lib/service/auth_ask.h"
+
+enum { NONCE_BYTES = 18 };
+
+/* Overwrite a secret in memory that is ours though a span calls it borrowed. */
+static void wipe(struct span s)
+{
+	if (s.len)
+		mem_wipe((char *)(uintptr_t)s.ptr, s.len);
+}
+
+static struct span new_nonce(struct arena *a)
+{
+	unsigned char dice[NONCE_BYTES];
+	struct span nonce;
+	struct buf b;
+
+	must(getrandom(dice, sizeof dice, 0) == (ssize_t)sizeof dice);
+	buf_init(&b, 2 * sizeof dice);
+	must(base64_encode(&b, span_of((const char *)dice, sizeof dice)));
+	nonce = arena_span(a, buf_span(&b));
+	buf_free(&b);
+	return nonce;
+}
+
+static enum sasl_talk_end decode(struct sasl_talk *t, struct span text, struct span *out)
+{
+	enum sasl_talk_end end = SASL_TALK_NOT_BASE64;
+	struct buf b;
+
+	buf_init(&b, STREAM_IN_BYTES);
+	if (base64_decode(&b, text)) {
+		*out = arena_span(t->arena, buf_span(&b));
+		end = SASL_TALK_READY;
+	}
+	buf_wipe(&b);
+	wipe(text);
+	return end;
+}
+
+static enum sasl_talk_end ask_client(struct sasl_talk *t, struct span challenge, struct span *out)
+{
+	struct span line;
+	struct buf b;
+
+	buf_init(&b, 2 * SASL_MESSAGE_MAX);
+	must(base64_encode(&b, challenge));
+	stream_printf(t->io, "%s" SPAN_FMT "\r\n", t->prompt, SPAN_ARG(buf_span(&b)));
+	buf_free(&b);
+	t->io_status = stream_line(t->io, t->line_max, &line, NULL);
+	if (t->io_status == IO_TOO_LONG)
+		return SASL_TALK_TOO_LONG;
+	t->client_was_asked = t->io_status != IO_OK;
+	if (t->io_status != IO_OK)
+		return SASL_TALK_LOST;
+	return span_is(line, "*") ? SASL_TALK_CANCELLED : decode(t, line, out);
+}
+
+static void complete(struct sasl_talk *t, enum handover_want want)
+{
+	t->q->want = want;
+	t->q->user = t->server.user;
+	t->q->password = t->server.password;
+	t->q->message = t->server.message;
+}
+
+static bool ask_auth(struct sasl_talk *t, enum handover_want want, struct handover_reply *r)
+{
+	complete(t, want);
+	return auth_ask(t->auth_path, t->q, -1, t->arena, r) == AUTH_SAID;
+}
+
+/* A name that fits nobody still gets parameters: auth makes them up. *step_r is what the client sees next. */
+static bool ask_parameters(struct sasl_talk *t, enum sasl_step *step_r)
+{
+	struct handover_reply r;
+	struct unpack u;
+	uint32_t iterations;
+
+	if (!ask_auth(t, HANDOVER_WANT_PARAMETERS, &r) || r.code != HANDOVER_OK)
+		return false;
+	u = (struct unpack){ .rest = r.data };
+	iterations = unpack_u32(&u);
+	if (u.bad)
+		return false;
+	*step_r = sasl_server_parameters(&t->server, u.rest, iterations);
+	return true;
+}
+
+/* A wrong proof is not reported here: the caller's question, which counts and logs, will say so. */
+static bool ask_proof(struct sasl_talk *t, enum sasl_step *step_r)
+{
+	struct handover_reply r;
+
+	if (!ask_auth(t, HANDOVER_WANT_PROOF, &r) || r.code == HANDOVER_TEMP)
+		return false;
+	*step_r = r.code == HANDOVER_OK ? sasl_server_verified(&t->server, r.data) : SASL_ACCEPTED;
+	return true;
+}
+
+static enum sasl_talk_end run(struct sasl_talk *t, enum sasl_step step)
+{
+	for (;;) {
+		enum sasl_talk_end end;
+		struct span answer;
+
+		switch (step) {
+		case SASL_CHALLENGE:
+			end = ask_client(t, t->server.challenge, &answer);
+			if (end != SASL_TALK_READY)
+				return end;
+			step = sasl_server_step(&t->server, answer);
+			wipe(answer);
+			break;
+		case SASL_PARAMETERS:
+			if (!ask_parameters(t, &step))
+				return SASL_TALK_TEMP;
+			break;
+		case SASL_VERIFY:
+			if (!sasl_mech_is_scram(t->server.mech))
+				return SASL_TALK_READY;
+			if (!ask_proof(t, &step))
+				return SASL_TALK_TEMP;
+			break;
+		case SASL_FORBIDDEN:
+			wipe(t->server.password);
+			t->server.password = SPAN_NONE;
+			return SASL_TALK_READY;
+		case SASL_ACCEPTED:
+			return SASL_TALK_READY;
+		default:
+			return SASL_TALK_MALFORMED;
+		}
+	}
+}
+
+enum sasl_talk_end sasl_talk(struct sasl_talk *t, enum sasl_mech mech, struct span initial)
+{
+	struct sasl_setup setup = {
+		.nonce = new_nonce(t->arena),
+		.host = span_cstr(t->host),
+		.bindings = t->bindings,
+		.nbindings = t->nbindings,
+		.plus_offered = t->plus_offered,
+	};
+	enum sasl_talk_end end = SASL_TALK_READY;
+	struct span message = SPAN_NONE;
+
+	t->q->mechanism = span_cstr(sasl_mech_str(mech));
+	if (span_is(initial, "=")) /* an empty one, RFC 4954 4 */
+		message = SPAN("");
+	else if (initial.ptr)
+		end = decode(t, initial, &message);
+	if (end != SASL_TALK_READY)
+		return end;
+	end = run(t, sasl_server_begin(&t->server, t->arena, mech, &setup, message));
+	wipe(span_is(initial, "=") ? SPAN_NONE : message);
+	complete(t, HANDOVER_WANT_LOGIN);
+	return end;
+}
+
+bool sasl_talk_refused(struct sasl_talk *t)
+{
+	struct span answer;
+
+	return !sasl_server_refused(&t->server) || ask_client(t, t->server.challenge, &answer) != SASL_TALK_LOST;
+}
+
+void sasl_talk_wipe(struct sasl_talk *t)
+{
+	wipe(t->server.password);
+	t->server.password = t->q->password = SPAN_NONE;
+}
