@@ -13,7 +13,8 @@ enum { CACHE_MAX = 4096, KEEP_MS = 300 * 1000, KEEP_UNSURE_MS = 20 * 1000 };
 
 struct cached {
 	int64_t until_ms;
-	char *name;
+	char *name, *reverse;
+	enum dns_status name_status, reverse_status;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -26,10 +27,11 @@ static void drop(struct span key, void *value, void *arg)
 	(void)key;
 	(void)arg;
 	free(c->name);
+	free(c->reverse);
 	free(c);
 }
 
-static bool look_in_cache(struct span key, struct arena *a, struct span *name_r)
+static bool look_in_cache(struct span key, struct arena *a, struct dns_client *client_r)
 {
 	struct cached *c;
 	bool fresh;
@@ -38,18 +40,22 @@ static bool look_in_cache(struct span key, struct arena *a, struct span *name_r)
 	c = htab_get(&cache, key);
 	fresh = c && c->until_ms > clock_mono_ms();
 	if (fresh)
-		*name_r = arena_span(a, span_cstr(c->name));
+		*client_r = (struct dns_client){ arena_span(a, span_cstr(c->name)), arena_span(a, span_cstr(c->reverse)),
+						 c->name_status, c->reverse_status };
 	pthread_mutex_unlock(&lock);
 	return fresh;
 }
 
-static void keep(struct span key, struct span name, int64_t for_ms)
+static void keep(struct span key, const struct dns_client *client, int64_t for_ms)
 {
 	struct cached *c = mem_alloc(sizeof *c);
 	struct cached *old;
 
 	c->until_ms = clock_deadline(for_ms);
-	c->name = mem_strndup(name.ptr, name.len);
+	c->name = mem_strndup(client->name.ptr, client->name.len);
+	c->reverse = mem_strndup(client->reverse.ptr, client->reverse.len);
+	c->name_status = client->name_status;
+	c->reverse_status = client->reverse_status;
 	pthread_mutex_lock(&lock);
 	if (cache.count >= CACHE_MAX) { /* rare, and cheaper than keeping an order of age */
 		htab_each(&cache, drop, NULL);
@@ -61,15 +67,17 @@ static void keep(struct span key, struct span name, int64_t for_ms)
 	pthread_mutex_unlock(&lock);
 }
 
-struct span client_name(struct smtpd_session *s)
+void client_names(struct smtpd_session *s)
 {
 	struct span key = span_cstr(s->peer_text);
-	struct span name;
-	enum dns_status status;
+	struct dns_client client;
 
-	if (look_in_cache(key, &s->arena, &name))
-		return name;
-	status = dns_client_name(&s->arena, &s->peer, &name);
-	keep(key, name, status == DNS_TEMP ? KEEP_UNSURE_MS : KEEP_MS);
-	return name;
+	if (!look_in_cache(key, &s->arena, &client)) {
+		dns_client_look(&s->arena, &s->peer, &client);
+		keep(key, &client, client.name_status == DNS_TEMP ? KEEP_UNSURE_MS : KEEP_MS);
+	}
+	s->client_name = client.name;
+	s->reverse_name = client.reverse;
+	s->name_status = client.name_status;
+	s->reverse_status = client.reverse_status;
 }

@@ -1,14 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* EHLO and HELO, RFC 5321 4.1.1.1. */
 #include "lib/conf/conf.h"
+#include "smtpd/access.h"
 #include "smtpd/auth.h"
 #include "smtpd/session.h"
 
-static void greeted(struct smtpd_session *s, struct span name, bool esmtp)
+/* False: refused, the reply is given and the client is as it was. */
+static bool greeted(struct smtpd_session *s, struct span name, bool esmtp)
 {
+	struct span helo = s->helo;
+	bool was_esmtp = s->esmtp;
+	const char *why;
+
 	transaction_reset(s);
 	s->helo = arena_span(&s->arena, span_head(name, 255));
 	s->esmtp = esmtp;
+	if (access_helo(s, &why))
+		return true;
+	s->helo = helo;
+	s->esmtp = was_esmtp;
+	reply(s, "%s", why);
+	return false;
 }
 
 void cmd_helo(struct smtpd_session *s, const struct smtp_cmd *cmd)
@@ -17,7 +29,8 @@ void cmd_helo(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, "501 Syntax: HELO hostname");
 		return;
 	}
-	greeted(s, cmd->args, false);
+	if (!greeted(s, cmd->args, false))
+		return;
 	reply(s, "250 %s", conf->myhostname);
 }
 
@@ -27,7 +40,8 @@ void cmd_ehlo(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, "501 Syntax: EHLO hostname");
 		return;
 	}
-	greeted(s, cmd->args, true);
+	if (!greeted(s, cmd->args, true))
+		return;
 	reply(s, "250-%s", conf->myhostname);
 	reply(s, "250-PIPELINING");
 	if (conf->message_size_limit > 0)
@@ -39,5 +53,6 @@ void cmd_ehlo(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	smtpd_auth_ehlo(s);
 	reply(s, "250-ENHANCEDSTATUSCODES");
 	reply(s, "250-8BITMIME");
-	reply(s, "250 DSN");
+	reply(s, "250-DSN");
+	reply(s, "250 CHUNKING");
 }

@@ -4,6 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/route/route.h"
+#include "smtpd/access.h"
 #include "smtpd/auth.h"
 #include "smtpd/session.h"
 
@@ -44,6 +45,7 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	struct smtp_mail mail;
 	struct span detail;
 	enum smtp_cmd_err err;
+	const char *why;
 
 	if (conf->smtpd_helo_required && s->helo.len == 0) {
 		reply(s, "503 5.5.1 Error: send HELO/EHLO first");
@@ -68,6 +70,12 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	t->env.sasl_user = s->sasl_user;
 	t->env.flags = envelope_flags(s, &mail);
 	t->env.arrival_us = clock_wall_us();
+	t->size = mail.has_size ? mail.size : 0;
 	t->have_sender = true;
-	reply(s, "250 2.1.0 Ok");
+	if (access_mail(s, &why)) {
+		reply(s, "250 2.1.0 Ok");
+		return;
+	}
+	transaction_reset(s);
+	reply(s, "%s", why);
 }

@@ -32,7 +32,7 @@ void cmd_vrfy(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	}
 	given = addr_external(&s->cmd, addr);
 	address = route_rewrite(&s->cmd, addr_internal(&s->cmd, addr));
-	if (s->trusted && !access_rcpt(s, address, given, &text))
+	if (s->trusted && !access_vrfy(s, address, given, &text))
 		reply(s, "%s", text);
 	else
 		reply(s, "252 2.0.0 " SPAN_FMT, SPAN_ARG(given));

@@ -76,6 +76,22 @@ static bool expand(struct smtpd_session *s, struct span address, const struct qu
 	return true;
 }
 
+/* What access tables asked for: copies, or all of it to somebody else. Once, before the content is written. */
+void apply_recipient_actions(struct smtpd_session *s)
+{
+	struct transaction *t = &s->txn;
+	struct span rest = t->actions.bcc, line;
+	struct queue_rcpt like = { .notify = QUEUE_NOTIFY_NEVER };
+
+	while (span_word(&rest, "\n", &line))
+		add(t, route_rewrite(&s->cmd, line), &like);
+	if (t->actions.redirect.len == 0)
+		return;
+	htab_free(&t->seen);
+	t->env.nrcpts = 0;
+	add(t, route_rewrite(&s->cmd, t->actions.redirect), &(struct queue_rcpt){ 0 });
+}
+
 static struct span orcpt_text(struct transaction *t, const struct smtp_rcpt *rcpt)
 {
 	if (rcpt->orcpt_type.len == 0)
@@ -118,7 +134,6 @@ void cmd_rcpt(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	given = addr_external(&s->cmd, rcpt.to);
 	address = route_rewrite(&s->cmd, addr_internal(&s->cmd, rcpt.to));
 	if (!access_rcpt(s, address, given, &text)) {
-		log_reject(s, "RCPT", text, given);
 		reply(s, "%s", text);
 		return;
 	}
@@ -127,6 +142,7 @@ void cmd_rcpt(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	like.notify = (uint8_t)rcpt.notify;
 	if (!expand(s, address, &like))
 		return;
+	t->recipient_given = arena_span(&t->arena, given);
 	t->accepted++;
 	reply(s, "250 2.1.5 Ok");
 }

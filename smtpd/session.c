@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -11,9 +12,12 @@
 #include "lib/io/frame.h"
 #include "lib/route/route.h"
 #include "lib/service/peers.h"
+#include "smtpd/access.h"
+#include "smtpd/intake.h"
 
 enum command_flags {
 	LAST = 1, /* the client must wait for the reply: nothing may be pipelined behind it (RFC 2920 3.1) */
+	PAYLOAD = 4, /* what is behind it belongs to it, or nothing that comes matters */
 	JUNK = 2, /* counts against smtpd_junk_command_limit */
 };
 
@@ -26,13 +30,14 @@ static const struct command {
 	[SMTP_VERB_MAIL] = { cmd_mail, 0 },
 	[SMTP_VERB_RCPT] = { cmd_rcpt, 0 },
 	[SMTP_VERB_DATA] = { cmd_data, LAST },
+	[SMTP_VERB_BDAT] = { cmd_bdat, PAYLOAD },
 	[SMTP_VERB_AUTH] = { cmd_auth, LAST },
 	[SMTP_VERB_RSET] = { cmd_rset, JUNK },
 	[SMTP_VERB_NOOP] = { cmd_noop, JUNK | LAST },
 	[SMTP_VERB_VRFY] = { cmd_vrfy, JUNK | LAST },
 	[SMTP_VERB_EXPN] = { cmd_expn, JUNK | LAST },
 	[SMTP_VERB_HELP] = { cmd_help, JUNK | LAST },
-	[SMTP_VERB_QUIT] = { cmd_quit, 0 },
+	[SMTP_VERB_QUIT] = { cmd_quit, PAYLOAD },
 };
 
 /* --- replies and the transaction ---------------------------------------------------------------------------------- */
@@ -56,6 +61,8 @@ void reply(struct smtpd_session *s, const char *fmt, ...)
 	va_end(ap);
 	if (text[0] == '4' || text[0] == '5')
 		punish(s);
+	if (strncmp(text, "421", 3) == 0 || strncmp(text, "521", 3) == 0)
+		s->quit = true;
 	stream_printf(s->stream, "%s\r\n", text);
 }
 
@@ -64,25 +71,37 @@ void transaction_reset(struct smtpd_session *s)
 	struct arena kept = s->txn.arena;
 
 	htab_free(&s->txn.seen);
+	intake_abort(s->txn.intake);
 	arena_reset(&kept);
-	s->txn = (struct transaction){ .arena = kept };
+	s->txn = (struct transaction){ .arena = kept, .actions = s->actions };
+}
+
+const char *smtpd_protocol(const struct smtpd_session *s)
+{
+	return s->esmtp ? "ESMTP" : "SMTP";
 }
 
 void log_reject(const struct smtpd_session *s, const char *stage, const char *text, struct span rcpt)
 {
-	const struct transaction *t = &s->txn;
-	const char *id = t->env.id[0] ? t->env.id : "NOQUEUE";
-	const char *proto = s->esmtp ? "ESMTP" : "SMTP";
+	log_reject_as(s, "reject", stage, text, rcpt);
+}
 
-	if (!t->have_sender)
-		log_info("%s: reject: %s from %s: %s; proto=%s helo=<" SPAN_FMT ">", id, stage, s->client, text, proto,
-			 SPAN_ARG(s->helo));
-	else if (rcpt.len == 0)
-		log_info("%s: reject: %s from %s: %s; from=<" SPAN_FMT "> proto=%s helo=<" SPAN_FMT ">", id, stage, s->client, text,
-			 SPAN_ARG(t->sender_given), proto, SPAN_ARG(s->helo));
-	else
-		log_info("%s: reject: %s from %s: %s; from=<" SPAN_FMT "> to=<" SPAN_FMT "> proto=%s helo=<" SPAN_FMT ">", id, stage,
-			 s->client, text, SPAN_ARG(t->sender_given), SPAN_ARG(rcpt), proto, SPAN_ARG(s->helo));
+void log_reject_as(const struct smtpd_session *s, const char *decision, const char *stage, const char *text, struct span rcpt)
+{
+	const struct transaction *t = &s->txn;
+	struct buf more;
+
+	buf_init(&more, LOG_LINE_MAX);
+	if (t->have_sender)
+		buf_addf(&more, " from=<" SPAN_FMT ">", SPAN_ARG(t->sender_given));
+	if (rcpt.len)
+		buf_addf(&more, " to=<" SPAN_FMT ">", SPAN_ARG(rcpt));
+	buf_addf(&more, " proto=%s", smtpd_protocol(s));
+	if (s->helo.len)
+		buf_addf(&more, " helo=<" SPAN_FMT ">", SPAN_ARG(s->helo));
+	log_info("%s: %s: %s from %s: %s;%s", t->env.id[0] ? t->env.id : "NOQUEUE", decision, stage, s->client, text,
+		 buf_cstr(&more));
+	buf_free(&more);
 }
 
 /* --- the end of a session ----------------------------------------------------------------------------------------- */
@@ -161,13 +180,17 @@ static void handle(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	s->last_verb = cmd->verb;
 	s->count_all[cmd->verb]++;
 	/* QUIT and DATA content may follow at once; whatever else waits behind a command that ends a group must not be there. */
-	if (c->handle && talks_too_early(s, c->flags) && cmd->verb != SMTP_VERB_QUIT) {
+	if (c->handle && !(c->flags & PAYLOAD) && talks_too_early(s, c->flags)) {
 		refuse_pipelining(s, smtp_verb_str(cmd->verb));
 		return;
 	}
 	if (c->flags & JUNK && ++s->junk > (unsigned)conf->smtpd_junk_command_limit)
 		punish(s);
-	if (c->handle)
+	if (s->refused && cmd->verb != SMTP_VERB_QUIT)
+		reply(s, "503 5.7.0 Error: access denied for %s", s->client);
+	else if (s->txn.intake && (cmd->verb == SMTP_VERB_MAIL || cmd->verb == SMTP_VERB_RCPT))
+		reply(s, "503 5.5.1 Error: %s after BDAT", smtp_verb_str(cmd->verb));
+	else if (c->handle)
 		c->handle(s, cmd);
 	else if (cmd->verb == SMTP_VERB_UNKNOWN)
 		reply(s, "500 5.5.2 Error: command not recognized");
@@ -221,19 +244,21 @@ static void identify(struct smtpd_session *s, const struct service_session *ss)
 	if (s->is_unix) {
 		if (frame_peer(ss->fd, &s->unix_uid, NULL, NULL) < 0)
 			s->unix_uid = (uid_t)-1;
-		s->client_name = SPAN("localhost");
+		s->client_name = s->reverse_name = SPAN("localhost");
 		s->client = arena_printf(&s->arena, "localhost[userid %u]", (unsigned)s->unix_uid);
 		s->trusted = true;
 		return;
 	}
 	netaddr_text(&s->peer, s->peer_text);
-	s->client_name = client_name(s);
+	client_names(s);
 	s->client = arena_printf(&s->arena, SPAN_FMT "[%s]", SPAN_ARG(s->client_name), s->peer_text);
 	s->trusted = route_in_mynetworks(&s->peer) == MAP_OK;
 }
 
 static void dialogue(struct smtpd_session *s)
 {
+	const char *why;
+
 	if (!s->is_unix)
 		log_info("connect from %s", s->client);
 	if (!s->is_unix && spoke_before_banner(stream_fd(s->stream))) {
@@ -243,6 +268,9 @@ static void dialogue(struct smtpd_session *s)
 			log_lost(s, IO_EOF);
 			s->quit = true;
 		}
+	} else if (!access_connect(s, &why)) {
+		s->refused = true;
+		reply(s, "%s", why);
 	} else {
 		stream_printf(s->stream, "220 %s\r\n", conf->smtpd_banner);
 	}

@@ -16,10 +16,17 @@
 
 #include "lib/base/arena.h"
 #include "lib/base/htab.h"
+#include "lib/io/dns.h"
 #include "lib/io/stream.h"
 #include "lib/proto/smtp_cmd.h"
 #include "lib/queue/queue.h"
 #include "lib/service/service.h"
+
+/* What an access table or policy service wants done with a message that is accepted. Lists: one a line. */
+struct access_actions {
+	bool hold, discard;
+	struct span redirect, bcc, prepend;
+};
 
 /* What is kept of one message between MAIL and the end of DATA. */
 struct transaction {
@@ -31,6 +38,14 @@ struct transaction {
 	size_t accepted;               /* RCPT commands answered 250 */
 	struct span sasl_sender;       /* MAIL ... AUTH= */
 	struct htab seen;              /* recipients already in the envelope */
+	struct span recipient_given;   /* the last accepted recipient, external form */
+	uint64_t size;                 /* as announced with MAIL, then as received */
+	struct access_actions actions;
+	const char *put_off_sender;    /* a reply that waits for RCPT (access.c), or NULL */
+	const char *instance;          /* for policy services, or NULL */
+	struct intake *intake;         /* between BDAT chunks, or NULL */
+	bool bdat_failed;              /* the rest of the chunks is refused */
+	uint64_t bdat_dropped;
 };
 
 struct smtpd_session {
@@ -43,15 +58,22 @@ struct smtpd_session {
 	struct arena cmd;              /* of one command, reset after its reply */
 	const char *client;            /* "name[1.2.3.4]" */
 	struct span client_name;       /* "name" or "unknown" */
+	struct span reverse_name;      /* what the address is called, unconfirmed, or "unknown" */
+	enum dns_status name_status, reverse_status;
 	struct span helo;              /* argument of the last HELO or EHLO, empty before */
 	bool esmtp;
 	bool trusted;                  /* inside mynetworks, or local */
 	struct span sasl_user;         /* who has authenticated; empty: nobody */
 	const char *sasl_method;       /* how */
+	bool is_tls;
+	bool refused;                  /* at connect: nothing but QUIT is left */
 	bool quit;                     /* close after the replies that are gathered */
 	unsigned errors, junk;         /* since the last delivered message */
 	enum smtp_verb last_verb;
 	unsigned count_ok[SMTP_VERBS], count_all[SMTP_VERBS]; /* for the disconnect line */
+	const char *put_off_client, *put_off_helo; /* replies that wait for RCPT (access.c), or NULL */
+	struct access_actions actions; /* what is to be done with every message of this session */
+	struct rbl_cached *rbl_asked;  /* rbl.c */
 	struct transaction txn;
 };
 
@@ -68,6 +90,7 @@ void cmd_helo(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_rcpt(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_data(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_bdat(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_auth(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_rset(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_noop(struct smtpd_session *s, const struct smtp_cmd *cmd);
@@ -78,9 +101,17 @@ void cmd_quit(struct smtpd_session *s, const struct smtp_cmd *cmd);
 
 /* Log a refusal in Postfix's shape: "QID: reject: RCPT from name[ip]: TEXT; from=<> to=<> proto= helo=<>". */
 void log_reject(const struct smtpd_session *s, const char *stage, const char *text, struct span rcpt);
+/* The same line with another word: "reject_warning", "hold", "discard", ... */
+void log_reject_as(const struct smtpd_session *s, const char *decision, const char *stage, const char *text, struct span rcpt);
 
-/* The name of the client, from a cache that all sessions share (client_name.c). In s->arena. */
-struct span client_name(struct smtpd_session *s);
+/* Recipients that access tables added, or put in place of all others (cmd_rcpt.c). */
+void apply_recipient_actions(struct smtpd_session *s);
+
+/* "SMTP", "ESMTP": for log lines, Received: and policy services. */
+const char *smtpd_protocol(const struct smtpd_session *s);
+
+/* Fill in the names of the client, from a cache that all sessions share (client_name.c). In s->arena. */
+void client_names(struct smtpd_session *s);
 
 /* Received: field of this transaction, LF line ends (received.c). */
 struct span received_header(struct smtpd_session *s);

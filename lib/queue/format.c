@@ -85,6 +85,7 @@ bool format_get_envelope(struct span bytes, struct arena *a, struct queue_envelo
 	env_r->arrival_us = (int64_t)unpack_u64(&u);
 	env_r->size = unpack_u64(&u);
 	env_r->flags = unpack_u32(&u);
+	env_r->held = env_r->flags & QUEUE_ON_HOLD;
 	env_r->sender = unpack_span(&u);
 	env_r->envid = unpack_span(&u);
 	env_r->client = unpack_span(&u);

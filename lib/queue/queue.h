@@ -43,6 +43,7 @@ enum {
 	QUEUE_RET_HDRS = 8,  /* RET=HDRS */
 	QUEUE_LOCAL = 16,    /* came from sendmail(1) or from a program of ours */
 	QUEUE_BOUNCE = 32,   /* a notice of ours */
+	QUEUE_ON_HOLD = 64,  /* held from the start; set `held' too */
 };
 
 enum queue_state {

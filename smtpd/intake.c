@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "smtpd/intake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/conf/conf.h"
+#include "lib/proto/header.h"
+#include "lib/queue/job.h"
+#include "smtpd/access.h"
+
+enum { MESSAGE_ID_MAX = 500 };
+
+static enum smtp_bare_lf bare_lf_policy(const struct smtpd_session *s)
+{
+	const char *value = conf->smtpd_forbid_bare_newline;
+
+	if (s->is_unix || strcasecmp(value, "no") == 0)
+		return s->is_unix ? SMTP_BARE_LF_NORMALIZE : SMTP_BARE_LF_ALLOW;
+	return strncasecmp(value, "reject", 6) == 0 ? SMTP_BARE_LF_REJECT : SMTP_BARE_LF_NORMALIZE;
+}
+
+/* Keep the header: everything up to the first empty line, which may lie across two pieces. */
+static void keep_head(struct intake *in, struct span piece)
+{
+	size_t from = in->head.len ? in->head.len - 1 : 0;
+	ptrdiff_t end;
+
+	if (in->head_complete)
+		return;
+	buf_add_span(&in->head, span_head(piece, in->head.max - in->head.len));
+	end = span_find(span_skip(buf_span(&in->head), from), SPAN("\n\n"));
+	if (end >= 0)
+		buf_truncate(&in->head, from + (size_t)end + 1);
+	in->head_complete = end >= 0 || in->head.len == in->head.max || (in->head.len && in->head.ptr[0] == '\n');
+}
+
+void intake_piece(struct intake *in, struct span piece)
+{
+	if (conf->message_size_limit > 0 && queue_written(in->writer) + piece.len > (uint64_t)conf->message_size_limit)
+		in->too_big = true;
+	if (in->too_big)
+		return;
+	keep_head(in, piece);
+	queue_write(in->writer, piece);
+}
+
+struct intake *intake_begin(struct smtpd_session *s)
+{
+	struct intake *in = mem_zalloc(sizeof *in);
+	struct span rest = s->txn.actions.prepend, line;
+
+	apply_recipient_actions(s);
+	smtp_data_decoder_init(&in->decoder, bare_lf_policy(s));
+	in->out = mem_alloc(INTAKE_OUT_BYTES);
+	buf_init(&in->head, (size_t)conf->header_size_limit);
+	if (s->txn.actions.hold)
+		s->txn.env.flags |= QUEUE_ON_HOLD;
+	in->writer = queue_create(&s->txn.env);
+	while (span_word(&rest, "\n", &line)) {
+		queue_write(in->writer, line);
+		queue_write(in->writer, SPAN("\n"));
+	}
+	queue_write(in->writer, received_header(s));
+	return in;
+}
+
+static void forget(struct intake *in)
+{
+	buf_free(&in->head);
+	free(in->out);
+	free(in);
+}
+
+void intake_abort(struct intake *in)
+{
+	if (in == NULL)
+		return;
+	queue_abort(in->writer);
+	forget(in);
+}
+
+static void log_message_id(const struct smtpd_session *s, struct intake *in)
+{
+	struct arena a = ARENA_INIT;
+	struct span id = header_get(&a, buf_span(&in->head), "Message-ID", MESSAGE_ID_MAX);
+
+	log_info("%s: message-id=" SPAN_FMT, s->txn.env.id, SPAN_ARG(id));
+	arena_free(&a);
+}
+
+/* Why the message is not accepted although it came in whole, or NULL. */
+static const char *refusal(struct smtpd_session *s, const struct intake *in, bool *logged)
+{
+	const char *why = NULL;
+
+	if (in->too_big)
+		why = "552 5.3.4 Error: message file too big";
+	else if (in->decoder.policy == SMTP_BARE_LF_REJECT && in->decoder.bare_lf)
+		why = "550 5.5.2 Error: bare <LF> received";
+	else if (header_count(buf_span(&in->head), "Received") > (size_t)conf->hopcount_limit)
+		why = "554 5.4.0 Error: too many hops";
+	*logged = why == NULL;
+	if (why == NULL)
+		(void)!access_end_of_data(s, &why);
+	return why;
+}
+
+static void accepted(struct smtpd_session *s, const struct intake *in)
+{
+	s->errors = s->junk = 0;
+	if (in->chunked)
+		reply(s, "250 2.0.0 Ok: %llu bytes queued as %s", (unsigned long long)in->received, s->txn.env.id);
+	else
+		reply(s, "250 2.0.0 Ok: queued as %s", s->txn.env.id);
+}
+
+/* Durable first, then qmgr knows, then 250: the message is the client's until the last of the three. */
+static void store(struct smtpd_session *s, struct intake *in)
+{
+	struct queue_envelope *env = &s->txn.env;
+	struct queue_place place;
+	bool late_hold = s->txn.actions.hold && !(env->flags & QUEUE_ON_HOLD);
+
+	env->size = queue_written(in->writer);
+	env->held = s->txn.actions.hold;
+	if (queue_commit(in->writer, &place) < 0) {
+		log_error("%s: queue file write error: %m", env->id);
+		reply(s, errno == ENOSPC || errno == EDQUOT ? "452 4.3.1 Insufficient system storage"
+							     : "451 4.3.0 Error: queue file write error");
+		return;
+	}
+	if (late_hold && queue_journal(env->id, &place, &(struct queue_journal_entry){ .type = QUEUE_REC_HOLD }, 1, true) < 0)
+		log_error("%s: cannot be held: %m", env->id);
+	log_message_id(s, in);
+	(void)!job_announce(env, &place);
+	accepted(s, in);
+}
+
+void intake_finish(struct smtpd_session *s, struct intake *in)
+{
+	bool logged;
+	const char *why;
+
+	s->txn.size = queue_written(in->writer);
+	why = refusal(s, in, &logged);
+	if (why == NULL && !s->txn.actions.discard) {
+		store(s, in);
+		forget(in);
+		return;
+	}
+	if (why == NULL) /* thrown away on the administrator's word: the client is told what it wants to hear */
+		accepted(s, in);
+	intake_abort(in);
+	if (why == NULL)
+		return;
+	if (!logged)
+		log_reject(s, "END-OF-MESSAGE", why, SPAN_NONE);
+	reply(s, "%s", why);
+}
+
+void intake_lost(struct smtpd_session *s, enum io_status status, const char *verb, uint64_t bytes)
+{
+	if (status == IO_TIMEOUT)
+		reply(s, "421 4.4.2 %s Error: timeout exceeded", conf->myhostname);
+	else if (status == IO_STOPPING)
+		reply(s, "421 4.3.2 %s Service is going down, try again", conf->myhostname);
+	log_info("%s after %s (%llu bytes) from %s", status == IO_TIMEOUT ? "timeout" : "lost connection", verb,
+		 (unsigned long long)bytes, s->client);
+	s->quit = true;
+}
