@@ -6,16 +6,25 @@
 #include "lib/base/arena.h"
 #include "lib/base/span.h"
 #include "lib/io/netaddr.h"
+#include "lib/proto/sasl_server.h"
 #include "lib/service/handover.h"
 
 struct attempt {
 	struct handover_login login; /* as it came; points into the frame, which is wiped afterwards */
 	struct arena arena;
+	enum sasl_mech mech;
 	const char *name;            /* acceptable user name, after auth_username_format */
 	const char *password;        /* C string without a NUL inside, in the frame's copy */
 	const char *shown;           /* the name for log lines: as given, made harmless */
 	char ip[NETADDR_TEXT_MAX];
+	struct span data;            /* found out on the way: for handover_reply.data */
 };
+
+/* Does the client show its password? Else it proves that it knows it. */
+static inline bool attempt_by_password(const struct attempt *at)
+{
+	return at->mech == SASL_PLAIN || at->mech == SASL_LOGIN;
+}
 
 enum passdb_status {
 	PASSDB_OK = 0,
@@ -31,7 +40,7 @@ void passdb_setup(const char *list);
 /* Ask the list's members in turn; the first that says yes or DISABLED decides. Logs each refusal in Dovecot's words. */
 enum passdb_status passdb_verify(struct attempt *at);
 /* Spend the time of a verification on a name that is not even looked up. */
-void passdb_waste_time(const struct attempt *at);
+void passdb_waste_time(struct attempt *at);
 
 /* --- the members: arg is what follows the colon ------------------------------------------------------------------- */
 enum passdb_status passdb_shadow(struct attempt *at, const char *arg);
@@ -41,6 +50,28 @@ void passdb_file_waste(const struct attempt *at, const char *arg);
 enum passdb_status passdb_pam(struct attempt *at, const char *arg);
 /* "pam(alice,192.0.2.1): what" under Dovecot's name. */
 void passdb_log(const struct attempt *at, const char *db, const char *what);
+
+/* --- secret.c: a field against what the client has sent, whatever the mechanism ----------------------------------- */
+enum { SECRET_DIGEST_BYTES = 32 };
+void secret_setup(void);
+/* As hash_verify. Fills in at->data: SCRAM's parameters or signature. */
+enum passdb_status secret_verify(struct attempt *at, struct span field, const char **why_r);
+/* field of some user: true when it is one that SCRAM can use, and so the model of what an unknown user is told. */
+bool secret_model(struct span field);
+/* SCRAM's parameters for somebody who has none. */
+void secret_unknown_parameters(struct attempt *at);
+/* Spend the time of a proof on a user without a secret. */
+void secret_waste(struct attempt *at);
+/* A digest with the key of this instance. */
+void secret_digest(struct span text, unsigned char digest_r[SECRET_DIGEST_BYTES]);
+
+/* --- cache.c: file is where the password was found ---------------------------------------------------------------- */
+void cache_setup(void);
+bool cache_knows(const struct attempt *at, const char *file);
+void cache_keep(const struct attempt *at, const char *file);
+
+/* --- oauth.c ----------------------------------------------------------------------------------------------------- */
+enum passdb_status oauth_verify(struct attempt *at);
 
 /* --- hash.c ------------------------------------------------------------------------------------------------------ */
 /* Does password match the stored field? PASSDB_OK, PASSDB_MISMATCH; TEMP: a scheme that cannot be used, with *why_r. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <crypt.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 #include "auth/auth.h"
 #include "lib/base/mem.h"
 #include "lib/proto/auth_scheme.h"
+#include "lib/proto/sasl_scram.h"
 
 /* What Debian gives to new passwords: yescrypt at its usual cost. Nobody's password. */
 static const char usual_hash[] = "$y$j9T$dEZ7u3kq0rV1n2xYb8sPa.$ZL5QvnJ0k1s9yTg3WmBfXcR7oHdUeIaP2t4lNqM6C8D";
@@ -19,6 +21,55 @@ static bool crypt_matches(const char *setting, const char *password)
 
 	mem_wipe(&work, sizeof work);
 	return same;
+}
+
+static bool digest_matches(const struct auth_digest *d, const char *password)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	unsigned char made[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	bool same;
+
+	same = md && EVP_DigestInit_ex(md, EVP_get_digestbyname(d->name), NULL) == 1 &&
+	       EVP_DigestUpdate(md, password, strlen(password)) == 1 && EVP_DigestUpdate(md, d->digest + d->bytes, d->salt_len) == 1 &&
+	       EVP_DigestFinal_ex(md, made, &len) == 1 && len == d->bytes &&
+	       auth_secret_eq(span_of((const char *)made, len), span_of(d->digest, d->bytes));
+	EVP_MD_CTX_free(md);
+	mem_wipe(made, sizeof made);
+	return same;
+}
+
+static enum passdb_status verify_digest(struct span field, const char *password, const char **why_r)
+{
+	struct auth_digest d;
+	bool same;
+
+	if (!auth_digest_parse(field, &d)) {
+		*why_r = "hash not of the scheme it names";
+		return PASSDB_TEMP;
+	}
+	same = digest_matches(&d, password);
+	mem_wipe(&d, sizeof d);
+	return same ? PASSDB_OK : PASSDB_MISMATCH;
+}
+
+/* A password in clear against what is kept for SCRAM: made anew, compared. */
+static enum passdb_status verify_scram(struct span rest, enum scram_hash hash, const char *password, const char **why_r)
+{
+	struct scram_secret kept, made;
+	enum passdb_status status = PASSDB_TEMP;
+
+	if (scram_secret_parse(&kept, hash, rest)) {
+		struct span salt = span_of(kept.salt, kept.salt_len), key = span_of(kept.stored_key, scram_key_bytes(hash));
+
+		scram_secret_make(&made, hash, span_cstr(password), salt, kept.iterations);
+		status = auth_secret_eq(span_of(made.stored_key, key.len), key) ? PASSDB_OK : PASSDB_MISMATCH;
+		mem_wipe(&made, sizeof made);
+	} else {
+		*why_r = "SCRAM field is not iterations,salt,StoredKey,ServerKey";
+	}
+	mem_wipe(&kept, sizeof kept);
+	return status;
 }
 
 enum passdb_status hash_verify(struct span field, const char *password, const char **why_r)
@@ -43,6 +94,14 @@ enum passdb_status hash_verify(struct span field, const char *password, const ch
 	case AUTH_SCHEME_PLAIN:
 		if (auth_secret_eq(span_cstr(password), rest))
 			status = PASSDB_OK;
+		break;
+	case AUTH_SCHEME_DIGEST:
+		status = verify_digest(field, password, why_r);
+		break;
+	case AUTH_SCHEME_SCRAM_SHA_1:
+	case AUTH_SCHEME_SCRAM_SHA_256:
+		status = verify_scram(rest, auth_scheme_parse(field, &rest) == AUTH_SCHEME_SCRAM_SHA_1 ? SCRAM_SHA_1 : SCRAM_SHA_256,
+				      password, why_r);
 		break;
 	case AUTH_SCHEME_NONE:
 	case AUTH_SCHEME_LOCKED:

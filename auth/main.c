@@ -10,12 +10,16 @@
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 #include "lib/io/frame.h"
+#include "lib/map/match.h"
 #include "lib/proto/auth_name.h"
+#include "lib/service/penalty.h"
 #include "lib/service/service.h"
 
 enum { REQUEST_MS = 5000, ANSWER_MS = 5000 };
 
 static uid_t login_uid, mail_uid;
+static struct penalty *penalty;
+static struct match *trusted;
 
 static uid_t uid_of(const char *name)
 {
@@ -27,6 +31,10 @@ static uid_t uid_of(const char *name)
 static void before_jail(void)
 {
 	passdb_setup(conf->passdb);
+	secret_setup();
+	cache_setup();
+	penalty = penalty_open("pid/auth.failures");
+	trusted = match_open(conf->login_trusted_networks, MATCH_NETWORK);
 	login_uid = uid_of(conf->default_login_user);
 	mail_uid = uid_of(conf->mail_owner);
 }
@@ -43,6 +51,24 @@ static bool peer_may_ask(int fd)
 	return false;
 }
 
+/* auth_realms: the only ones there are; auth_default_realm: of a name without one. Empty: a realm that is not ours. */
+static struct span with_realm(struct attempt *at, struct span name)
+{
+	struct span realm = name, rest = span_cstr(conf->auth_realms), word;
+
+	(void)span_cut(&realm, '@');
+	if (realm.len == 0)
+		return conf->auth_default_realm[0] ? span_cstr(arena_printf(&at->arena, SPAN_FMT "@%s", SPAN_ARG(name),
+									    conf->auth_default_realm))
+						   : name;
+	if (rest.len == 0)
+		return name;
+	while (span_word(&rest, ", \t", &word))
+		if (span_ieq(word, realm))
+			return name;
+	return SPAN_NONE;
+}
+
 /* Fill in what the lookups use. False: no user can have this name, or this password. */
 static bool prepare(struct attempt *at)
 {
@@ -51,14 +77,18 @@ static bool prepare(struct attempt *at)
 	netaddr_text(&at->login.remote, at->ip);
 	at->shown = auth_name_for_log(&at->arena, name);
 	at->password = "";
-	if (at->login.password.len == 0 || span_chr(at->login.password, '\0') >= 0)
-		return false;
-	at->password = arena_cstr(&at->arena, at->login.password);
+	at->mech = sasl_mech_find(at->login.mechanism);
+	if (attempt_by_password(at) && span_chr(at->login.password, '\0') < 0)
+		at->password = arena_cstr(&at->arena, at->login.password);
 	if (!auth_name_valid(name))
 		return false;
+	name = with_realm(at, name);
 	name = auth_name_format(&at->arena, conf->auth_username_format, name);
+	if (name.len == 0)
+		return false;
 	at->name = arena_cstr(&at->arena, name);
-	return name.len > 0;
+	return at->mech != SASL_NO_MECHANISM && (at->login.password.len > 0 || at->login.want == HANDOVER_WANT_PARAMETERS) &&
+	       (at->password[0] || !attempt_by_password(at));
 }
 
 static enum handover_code of_passdb(enum passdb_status status)
@@ -99,25 +129,95 @@ static enum handover_code identify(struct attempt *at, struct user *u)
 	return HANDOVER_OK;
 }
 
-static enum handover_code decide(struct attempt *at, int client, uint32_t *pid_r)
+/* --- counting failures -------------------------------------------------------------------------------------------- */
+
+static uint64_t key_of(const char *kind, struct span what)
 {
-	enum handover_code code;
+	unsigned char digest[SECRET_DIGEST_BYTES];
+	uint64_t key;
+	struct buf b;
+
+	buf_init(&b, HANDOVER_USER_MAX + 16);
+	buf_adds(&b, kind);
+	buf_add_span(&b, what);
+	secret_digest(buf_span(&b), digest);
+	buf_free(&b);
+	memcpy(&key, digest, sizeof key);
+	return key ? key : 1;
+}
+
+/* Behind this machine and trusted networks are many users, who are not to wait for each other. */
+static uint64_t network_of(const struct attempt *at)
+{
+	const struct netaddr *a = &at->login.remote;
+
+	if ((a->family != AF_INET && a->family != AF_INET6) || netaddr_is_loopback(a) ||
+	    match_netaddr(trusted, a, SPAN_NONE) == MAP_OK)
+		return 0;
+	return key_of("network ", span_of((const char *)a->bytes, a->family == AF_INET ? 4 : 8));
+}
+
+static uint64_t account_of(const struct attempt *at)
+{
+	return key_of("account ", at->name ? span_cstr(at->name) : at->login.user);
+}
+
+static void count(const struct attempt *at, struct handover_reply *r)
+{
+	if (r->code == HANDOVER_OK)
+		penalty_success(penalty, account_of(at));
+	else if (r->code == HANDOVER_REFUSED || r->code == HANDOVER_DISABLED)
+		r->delay_ms = penalty_delay_ms(penalty_failure(penalty, network_of(at), account_of(at), (int64_t)clock_wall()),
+					       conf->auth_failure_delay_ms);
+}
+
+/* --- deciding ----------------------------------------------------------------------------------------------------- */
+
+static enum handover_code verify(struct attempt *at)
+{
+	if (prepare(at))
+		return of_passdb(passdb_verify(at));
+	passdb_waste_time(at);
+	passdb_log(at, "login", "unknown user (not an acceptable name or password)");
+	return HANDOVER_REFUSED;
+}
+
+/* What a proof is made of, before it is known whether there is such a user. */
+static void parameters(struct attempt *at, struct handover_reply *r)
+{
+	r->code = verify(at);
+	if (r->code == HANDOVER_REFUSED || r->code == HANDOVER_DISABLED) {
+		secret_unknown_parameters(at);
+		r->code = HANDOVER_OK;
+	}
+	r->data = at->data;
+}
+
+static void login(struct attempt *at, int client, struct handover_reply *r)
+{
 	struct user u;
 
-	if (!prepare(at)) {
-		passdb_waste_time(at);
-		passdb_log(at, "login", "unknown user (not an acceptable name or password)");
-		return HANDOVER_REFUSED;
+	r->code = verify(at);
+	if (r->code == HANDOVER_OK)
+		r->code = identify(at, &u);
+	if (r->code == HANDOVER_OK)
+		at->login.user = u.name;
+	if (r->code == HANDOVER_OK && !span_is(at->login.service, "smtp"))
+		r->code = handoff(at, &u, client, &r->pid);
+	count(at, r);
+	r->user = r->code == HANDOVER_OK ? at->login.user : SPAN_NONE;
+}
+
+static void decide(struct attempt *at, int client, struct handover_reply *r)
+{
+	if (at->login.want == HANDOVER_WANT_PARAMETERS) {
+		parameters(at, r);
+	} else if (at->login.want == HANDOVER_WANT_PROOF) {
+		r->code = verify(at);
+		r->data = r->code == HANDOVER_OK ? at->data : SPAN_NONE;
+	} else {
+		login(at, client, r);
 	}
-	code = of_passdb(passdb_verify(at));
-	if (code == HANDOVER_OK)
-		code = identify(at, &u);
-	if (code != HANDOVER_OK)
-		return code;
-	at->login.user = u.name;
-	if (span_is(at->login.service, "smtp")) /* only verified */
-		return HANDOVER_OK;
-	return handoff(at, &u, client, pid_r);
 }
 
 static void answer(int fd, const struct handover_reply *r)
@@ -150,8 +250,7 @@ static void session(const struct service_session *s)
 		if (handover_get_login(buf_span(&frame), &at.login)) {
 			struct handover_reply r = { .code = HANDOVER_TEMP };
 
-			r.code = decide(&at, client, &r.pid);
-			r.user = r.code == HANDOVER_OK ? at.login.user : SPAN_NONE;
+			decide(&at, client, &r);
 			answer(s->fd, &r);
 		} else {
 			log_error("malformed login frame");

@@ -12,12 +12,13 @@ struct kind {
 	bool needs_arg;
 	enum passdb_status (*verify)(struct attempt *at, const char *arg);
 	void (*waste)(const struct attempt *at, const char *arg); /* NULL: it levels its times itself */
+	const char *file; /* what it reads, unless that is its argument; NULL: nobody knows, so nothing is kept of it */
 };
 
 static const struct kind kinds[] = {
-	{ "shadow", false, passdb_shadow, passdb_shadow_waste },
-	{ "passwd-file", true, passdb_file, passdb_file_waste },
-	{ "pam", false, passdb_pam, NULL },
+	{ "shadow", false, passdb_shadow, passdb_shadow_waste, "/etc/shadow" },
+	{ "passwd-file", true, passdb_file, passdb_file_waste, "" },
+	{ "pam", false, passdb_pam, NULL, NULL },
 };
 
 static struct {
@@ -57,16 +58,36 @@ void passdb_setup(const char *list)
 
 void passdb_log(const struct attempt *at, const char *db, const char *what)
 {
+	if (at->login.want != HANDOVER_WANT_LOGIN) /* the question that counts will come */
+		return;
 	log_as("dovecot", LOG_LV_INFO, "auth: %s(%s,%s): %s", db, at->shown, at->ip, what);
+}
+
+/* What a member says, or has said when nothing has changed since. */
+static enum passdb_status ask(struct attempt *at, const struct kind *k, const char *arg)
+{
+	const char *file = k->file && k->file[0] == '\0' ? arg : k->file;
+	enum passdb_status status;
+
+	if (file == NULL) /* PAM knows passwords only */
+		return attempt_by_password(at) ? k->verify(at, arg) : PASSDB_UNKNOWN;
+	if (cache_knows(at, file))
+		return PASSDB_OK;
+	status = k->verify(at, arg);
+	if (status == PASSDB_OK)
+		cache_keep(at, file);
+	return status;
 }
 
 enum passdb_status passdb_verify(struct attempt *at)
 {
 	enum passdb_status worst = PASSDB_UNKNOWN;
 
+	if (at->mech == SASL_OAUTHBEARER || at->mech == SASL_XOAUTH2)
+		return oauth_verify(at);
 	for (size_t i = 0; i < nmembers; i++) {
 		const struct kind *k = members[i].kind;
-		enum passdb_status status = k->verify(at, members[i].arg);
+		enum passdb_status status = ask(at, k, members[i].arg);
 
 		if (status == PASSDB_OK || status == PASSDB_DISABLED)
 			return status;
@@ -80,8 +101,12 @@ enum passdb_status passdb_verify(struct attempt *at)
 	return worst;
 }
 
-void passdb_waste_time(const struct attempt *at)
+void passdb_waste_time(struct attempt *at)
 {
+	if (!attempt_by_password(at)) {
+		secret_waste(at);
+		return;
+	}
 	for (size_t i = 0; i < nmembers; i++)
 		if (members[i].kind->waste)
 			members[i].kind->waste(at, members[i].arg);

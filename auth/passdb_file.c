@@ -29,8 +29,30 @@ static void find_model(const char *path)
 	mem_wipe(line, sizeof line);
 }
 
+/* Once: what is told of unknown users should not change while the others' fields stay. */
+static void find_secret_model(const char *path)
+{
+	static bool looked;
+	char line[LINE_BYTES];
+	bool found = false;
+	FILE *f;
+
+	if (looked || (f = fopen(path, "re")) == NULL)
+		return;
+	looked = true;
+	while (!found && fgets(line, sizeof line, f)) {
+		struct span rest = span_trim(span_cstr(line)), name = span_cut(&rest, ':');
+
+		found = name.len > 0 && name.ptr[0] != '#' && secret_model(span_cut(&rest, ':'));
+	}
+	fclose(f);
+	mem_wipe(line, sizeof line);
+}
+
 void passdb_file_waste(const struct attempt *at, const char *arg)
 {
+	if (!attempt_by_password(at))
+		return;
 	find_model(arg);
 	hash_waste(&model, at->password);
 }
@@ -41,16 +63,19 @@ enum passdb_status passdb_file(struct attempt *at, const char *arg)
 	enum passdb_status status;
 	const char *why;
 
+	if (!attempt_by_password(at))
+		find_secret_model(arg);
 	switch (userdb_password(arg, &at->arena, span_cstr(at->name), &field)) {
 	case MAP_OK:
 		break;
 	case MAP_NOTFOUND:
 		passdb_file_waste(at, arg);
+		secret_waste(at);
 		return PASSDB_UNKNOWN;
 	default:
 		return PASSDB_TEMP;
 	}
-	status = hash_verify(field, at->password, &why);
+	status = secret_verify(at, field, &why);
 	if (status == PASSDB_TEMP)
 		log_error("%s: entry of %s: %s", arg, at->name, why);
 	else if (status == PASSDB_MISMATCH && !hash_is_model(field))

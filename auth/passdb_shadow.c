@@ -37,6 +37,8 @@ static void find_model(void)
 void passdb_shadow_waste(const struct attempt *at, const char *arg)
 {
 	(void)arg;
+	if (!attempt_by_password(at))
+		return;
 	find_model();
 	hash_waste(&model, at->password);
 }
@@ -59,7 +61,7 @@ static enum passdb_status verify(struct attempt *at, const char *field)
 
 	if (!hash_is_model(span_cstr(field)))
 		passdb_shadow_waste(at, "");
-	status = hash_verify(span_cstr(field), at->password, &why);
+	status = secret_verify(at, span_cstr(field), &why);
 	if (status == PASSDB_TEMP)
 		log_error("shadow: entry of %s: %s", at->name, why);
 	return status;
