@@ -79,6 +79,7 @@ enum store_status mbox_scan(struct folder *f, int fd, uint64_t from, uint64_t si
 /* mbox-uid.c */
 void mbox_assign_uids(struct folder *f);
 void mbox_save_state(struct folder *f);
+void mbox_synced(struct folder *f); /* fdatasync was successful: what stands in the file stands on the disk */
 bool mbox_fits(struct folder *f, const struct rec *r); /* can be written in place */
 /* mbox-write.c: in place */
 enum store_status mbox_write_in_place(struct folder *f, int fd);

@@ -314,9 +314,11 @@ enum store_status mbox_rewrite(struct folder *f, struct mboxlock *l, const uint3
 	s = run(&w);
 	if (s == STORE_OK) {
 		s = mbox_write_in_place(f, l->fd);
-		mbox_save_state(f);
 		if (s == STORE_OK && fdatasync(l->fd) < 0)
 			s = folder_errno(f, "fdatasync", errno);
+		if (s == STORE_OK)
+			mbox_synced(f);
+		mbox_save_state(f);
 		mbox_note_ident(f, l->fd);
 	}
 	free(w.pos);

@@ -298,8 +298,12 @@ static enum store_status mbox_flush(struct folder *f, bool durable)
 	s = mbox_refresh_locked(f, &l, true);
 	if (s == STORE_OK && f->mbox->want_rewrite && (f->mbox->must_rewrite || rewrite_size(f) <= LAZY_REWRITE_MAX))
 		s = mbox_rewrite(f, &l, NULL, 0);
-	if (s == STORE_OK && durable && fdatasync(l.fd) < 0)
-		s = folder_errno(f, "fdatasync", errno);
+	if (s == STORE_OK && durable) {
+		if (fdatasync(l.fd) < 0)
+			s = folder_errno(f, "fdatasync", errno);
+		else
+			mbox_synced(f);
+	}
 	mboxlock_close(&l);
 	return s;
 }

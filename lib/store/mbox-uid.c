@@ -3,7 +3,8 @@
  * UIDs of an mbox. The truth is X-IMAPbase (UIDVALIDITY, highest UID) in the first message and X-UID in each, as
  * c-client and Dovecot write them. Beside the mbox the state file keeps UIDVALIDITY and the next UID (so that neither
  * is lost with the first message, nor a UID given twice after a crash: it is durable before a client hears of a UID)
- * and the UIDs of messages of other programs, whose headers have no room for them, until the next rewriting.
+ * and the UIDs of messages of other programs, whose headers have no room for them, until the next
+ * rewriting, and of all others until the mbox is synced.
  *
  * A number in the file counts only where it ascends and is below the next UID; a forged or damaged one is replaced.
  */
@@ -48,10 +49,11 @@ static void apply_run(struct folder *f, const struct mbox_run *run)
 	for (uint32_t i = 0; hash == run->hash && i < run->count; i++) {
 		struct rec *r = &f->recs[at + i];
 
-		if (r->m.uid != 0)
-			continue;
-		r->m.uid = run->uid + i;
-		r->dirty |= DIRTY_UID;
+		if (r->m.uid == 0) {
+			r->m.uid = run->uid + i;
+			r->dirty |= DIRTY_UID;
+		}
+		r->mbox.unsynced |= r->m.uid == run->uid + i;
 	}
 }
 
@@ -136,7 +138,7 @@ static void find_runs(struct folder *f, struct mbox_state *s)
 	for (size_t i = 0; i < f->n; i++) {
 		struct rec *r = &f->recs[i];
 
-		if (!(r->dirty & DIRTY_UID) || (r->mbox.block_size > 0 && !f->unwritable)) {
+		if (!(r->dirty & DIRTY_UID) && !r->mbox.unsynced) {
 			run = NULL;
 			continue;
 		}
@@ -150,6 +152,12 @@ static void find_runs(struct folder *f, struct mbox_state *s)
 		run->hash = mix(run->hash, r->mbox.from_hash);
 		run->count++;
 	}
+}
+
+void mbox_synced(struct folder *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		f->recs[i].mbox.unsynced = false;
 }
 
 void mbox_save_state(struct folder *f)

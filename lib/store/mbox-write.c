@@ -112,8 +112,10 @@ enum store_status mbox_write_in_place(struct folder *f, int fd)
 			continue;
 		}
 		rc = write_block(f, fd, r, &kw, &out);
-		if (rc == 0)
+		if (rc == 0) {
+			r->mbox.unsynced |= (r->dirty & DIRTY_UID) != 0;
 			r->dirty = 0;
+		}
 	}
 	buf_free(&kw);
 	buf_free(&out);

@@ -21,6 +21,7 @@ struct mbox_pos {
 	uint32_t block_size;   /* of our block behind it; 0: none */
 	uint32_t keyword_room, base_room;
 	bool has_base;
+	bool unsynced;         /* the UID stands in the file, but perhaps not on the disk */
 };
 
 struct maildir_pos {

@@ -8,7 +8,7 @@ use Test::More;
 $| = 1;
 use File::Temp qw(tempdir);
 use Exporter 'import';
-our @EXPORT = qw(store_fault_ready try_case);
+our @EXPORT = qw(store_fault_ready try_case location store_do look problem);
 
 my $do = ($ENV{TBIN} // 'build/release/t') . '/lib/store-do';
 my $dir;

@@ -385,6 +385,62 @@ static void test_journal(void **state)
 	}
 }
 
+/* A journal whose change was not made: the file could not be written. */
+static void leave_journal(const char *ctl, const char *old, const char *fresh)
+{
+	struct mbox_journal *j;
+	int fd;
+
+	spew(old);
+	fd = open(at("spool"), O_RDONLY);
+	j = mbox_journal_begin(ctl, 4);
+	assert_non_null(j);
+	assert_int_equal(mbox_journal_write(j, span_cstr(fresh)), 0);
+	assert_int_equal(mbox_journal_commit(j, fd), -1);
+	close(fd);
+}
+
+/* Somebody damaged the journal: nothing is done with it, and the mailbox stays as it is. */
+static void test_damaged_journal(void **state)
+{
+	static const char old[] = "0123456789abcdefghij\n\n", fresh[] = "XY\n\n";
+	const char *ctl = at("ctl"), *path = at("ctl/posthouse-journal");
+	enum { HEADER_USED = 56, HEADER = 128 };
+
+	(void)state;
+	for (off_t i = 0; i < HEADER + (off_t)sizeof fresh - 1; i++) {
+		bool padding = i >= HEADER_USED + 4 && i < HEADER;
+		int fd, rc;
+		char c;
+
+		leave_journal(ctl, old, fresh);
+		fd = open(path, O_RDWR);
+		assert_int_equal(pread(fd, &c, 1, i), 1);
+		c ^= 0x10;
+		assert_int_equal(pwrite(fd, &c, 1, i), 1);
+		close(fd);
+		fd = open(at("spool"), O_RDWR);
+		rc = mbox_journal_replay(ctl, fd, "spool");
+		assert_int_equal(rc, 1);
+		if (strcmp(slurp(), padding ? "0123XY\n\n" : old) != 0)
+			fail_msg("byte %ld: %s", (long)i, slurp());
+		assert_int_equal(mbox_journal_replay(ctl, fd, "spool"), 0);
+		close(fd);
+	}
+	/* of another file */
+	leave_journal(ctl, old, fresh);
+	assert_int_equal(unlink(at("spool")), 0);
+	spew("another file\n");
+	{
+		int fd = open(at("spool"), O_RDWR);
+
+		assert_int_equal(mbox_journal_replay(ctl, fd, "spool"), 1);
+		close(fd);
+	}
+	assert_string_equal(slurp(), "another file\n");
+	assert_int_equal(access(at("ctl/posthouse-journal.unused"), F_OK), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -397,6 +453,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_only_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_journal, setup, teardown),
 	};
 
 	if (getenv("STORE_LOG") == NULL)
