@@ -7,12 +7,14 @@
  *
  *	phase		the mbox meanwhile
  *	(none, or damaged)	untouched; the journal is thrown away
- *	EXTEND		untouched up to OLD, the file's size; perhaps longer, with NULs (only when NEW > OLD)
+ *	EXTEND		untouched up to OLD, the file's size; perhaps longer, with NULs and LFs (only when NEW > OLD)
  *	COPY		[START, max(OLD, NEW)) is being overwritten; nothing was cut off
- *	CUT		[START, NEW) is right, a NUL stands at NEW; then the file is cut off there (only when NEW < OLD)
+ *	CUT		[START, NEW) is right, MARK stands at NEW; then the file is cut off there (only when NEW < OLD)
  *
- * Every phase is durable before the next one begins. Deliverers know nothing of this: what they append in between stands
- * behind all of it and is found by replay: behind max(OLD, NEW); in phase CUT behind OLD while the NUL is there, else behind NEW.
+ * Every phase is durable before the next one begins. Deliverers know nothing of this: what they append in between
+ * stands behind all of it and is found by replay: behind max(OLD, NEW); in phase CUT behind OLD while MARK is there, else
+ * behind NEW. As deliverers take NULs behind the last letter for the remains of a power failure and cut them off, there
+ * are none while that matters.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +32,7 @@
 #include "lib/store/mbox-int.h"
 
 enum { HEADER = 128, MAGIC = 0x314a5048 /* "HPJ1" */, CHUNK = 256 * 1024, PREFIX = 4096 };
+static const char MARK[] = "\001"; /* no letter begins so */
 enum phase { PHASE_EXTEND = 1, PHASE_COPY, PHASE_CUT };
 
 struct header {
@@ -226,13 +229,29 @@ static int finish(int jfd, int fd, struct header *h, const char *path)
 	if (copy_into(jfd, fd, h) < 0)
 		return -1;
 	if (h->new_size < h->old_size) {
-		if (fs_pwrite_all(fd, span_of("", 1), h->new_size) < 0 || fdatasync(fd) < 0 || set_phase(jfd, h, PHASE_CUT) < 0 ||
+		if (fs_pwrite_all(fd, span_of(MARK, 1), h->new_size) < 0 || fdatasync(fd) < 0 || set_phase(jfd, h, PHASE_CUT) < 0 ||
 		    ftruncate(fd, (off_t)h->new_size) < 0)
 			return -1;
 	}
 	if (fsync(fd) < 0)
 		return -1;
 	return unlink(path);
+}
+
+/* Empty lines: they do no harm, whoever looks, and nobody cuts them off. */
+static int fill(int fd, uint64_t at, uint64_t end)
+{
+	char text[4096];
+
+	memset(text, '\n', sizeof text);
+	while (at < end) {
+		size_t n = end - at < sizeof text ? (size_t)(end - at) : sizeof text;
+
+		if (fs_pwrite_all(fd, span_of(text, n), at) < 0)
+			return -1;
+		at += n;
+	}
+	return 0;
 }
 
 int mbox_journal_commit(struct mbox_journal *j, int fd)
@@ -267,7 +286,8 @@ int mbox_journal_commit(struct mbox_journal *j, int fd)
 			journal_free(j); /* replay sees to it */
 			return -1;
 		}
-		if (set_phase(j->fd, h, PHASE_COPY) < 0) {
+		if (fill(fd, h->old_size, h->new_size) < 0 || fdatasync(fd) < 0 ||
+		    set_phase(j->fd, h, PHASE_COPY) < 0) {
 			journal_free(j);
 			return -1;
 		}
@@ -279,7 +299,8 @@ int mbox_journal_commit(struct mbox_journal *j, int fd)
 
 /* --- after a crash ---------------------------------------------------------------------------------------------- */
 
-static bool bytes_are_nul(int fd, uint64_t at, uint64_t end)
+/* What extending puts there: NULs, then LFs. */
+static bool is_extension(int fd, uint64_t at, uint64_t end)
 {
 	char text[4096];
 
@@ -289,7 +310,7 @@ static bool bytes_are_nul(int fd, uint64_t at, uint64_t end)
 		if (fs_pread_all(fd, text, n, at) != (ssize_t)n)
 			return false;
 		for (size_t i = 0; i < n; i++)
-			if (text[i] != '\0')
+			if (text[i] != '\0' && text[i] != '\n')
 				return false;
 		at += n;
 	}
@@ -379,7 +400,7 @@ static int replay_extend(const char *path, int jfd, int fd, struct header *h, ui
 {
 	uint64_t end = size < h->new_size ? size : h->new_size;
 
-	if (end <= h->old_size || !bytes_are_nul(fd, h->old_size, end))
+	if (end <= h->old_size || !is_extension(fd, h->old_size, end))
 		return unlink(path); /* not extended yet: nothing was changed */
 	if (size <= h->new_size)
 		return ftruncate(fd, (off_t)h->old_size) == 0 ? unlink(path) : -1;
@@ -391,7 +412,7 @@ static int replay_copy(const char *ctl, const char *path, int jfd, int fd, struc
 {
 	char c = 'x';
 
-	if (h->phase == PHASE_CUT && fs_pread_all(fd, &c, 1, h->new_size) == 1 && c != '\0') {
+	if (h->phase == PHASE_CUT && fs_pread_all(fd, &c, 1, h->new_size) == 1 && c != MARK[0]) {
 		/* cut off already, and letters came in behind */
 		return fsync(fd) == 0 ? unlink(path) : -1;
 	}

@@ -300,11 +300,31 @@ static enum store_status run(struct rewrite *w)
 	return STORE_OK;
 }
 
+/*
+ * An unfinished delivery at the end goes first: a deliverer that found it there, in the middle of our work, would cut it off.
+ */
+static int cut_unfinished(struct folder *f, int fd)
+{
+	struct mbox *m = f->mbox;
+	struct mbox_hidden *last = m->nhidden ? &m->hidden[m->nhidden - 1] : NULL;
+	struct stat st;
+
+	if (last == NULL || last->keep || fstat(fd, &st) < 0 || last->end != (uint64_t)st.st_size)
+		return 0;
+	if (ftruncate(fd, (off_t)last->off) < 0)
+		return -1;
+	m->nhidden--;
+	mbox_note_ident(f, fd);
+	return 0;
+}
+
 enum store_status mbox_rewrite(struct folder *f, struct mboxlock *l, const uint32_t *drop, size_t ndrop)
 {
 	struct rewrite w = { .f = f, .fd = l->fd, .drop = drop, .ndrop = ndrop };
 	enum store_status s;
 
+	if (cut_unfinished(f, l->fd) < 0)
+		return folder_errno(f, "truncate", errno);
 	w.start = find_start(&w);
 	if (w.start == UINT64_MAX)
 		return STORE_OK;
