@@ -17,6 +17,7 @@
 enum { FORGET_MS = 60 * 1000 };
 
 static void probe_timer(struct loop_timer *timer);
+static void rest_over(struct loop_timer *timer);
 
 struct dest *dest_get(struct transport *t, struct span key, struct span nexthop)
 {
@@ -30,6 +31,7 @@ struct dest *dest_get(struct transport *t, struct span key, struct span nexthop)
 	d->nexthop = span_of(mem_strndup(nexthop.ptr, nexthop.len), nexthop.len);
 	d->window = t->initial;
 	d->probe.fire = probe_timer;
+	d->rest.fire = rest_over;
 	list_init(&d->tasks);
 	list_init(&d->waiters);
 	htab_put(&t->dests, d->key, d);
@@ -38,6 +40,7 @@ struct dest *dest_get(struct transport *t, struct span key, struct span nexthop)
 
 static void forget(struct dest *d)
 {
+	loop_timer_del(qmgr_loop, &d->rest);
 	htab_del(&d->transport->dests, d->key);
 	free((char *)(uintptr_t)d->key.ptr);
 	free((char *)(uintptr_t)d->nexthop.ptr);
@@ -46,14 +49,31 @@ static void forget(struct dest *d)
 
 static bool unused(const struct dest *d)
 {
-	return d->state == DEST_UP && d->ntasks == 0 && d->busy == 0 && list_empty(&d->waiters);
+	return d->state == DEST_UP && d->ntasks == 0 && d->busy == 0 && list_empty(&d->waiters) && d->rest_until_ms <= clock_mono_ms();
 }
 
 /* --- handing out -------------------------------------------------------------------------------------------------- */
 
-static bool wants_agent(const struct dest *d)
+bool dest_rests(struct dest *d)
 {
-	if (d->state != DEST_UP || d->ntasks == 0 || d->busy >= d->window)
+	if (d->transport->dest_delay_ms == 0 || d->rest_until_ms <= clock_mono_ms())
+		return false;
+	if (d->rest.index == 0)
+		loop_timer_set(qmgr_loop, &d->rest, d->rest_until_ms);
+	return true;
+}
+
+static void rest_over(struct loop_timer *timer)
+{
+	struct dest *d = list_entry(timer, struct dest, rest);
+
+	dest_update_ready(d);
+	transport_run(d->transport);
+}
+
+static bool wants_agent(struct dest *d)
+{
+	if (d->state != DEST_UP || d->ntasks == 0 || d->busy >= d->window || dest_rests(d))
 		return false;
 	/* What fits into the next job of an agent that is at work is not worth a second one: same lock, same mailbox. */
 	return d->busy == 0 || d->transport->batch <= 1 || d->ntasks > d->transport->batch;

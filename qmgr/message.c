@@ -282,23 +282,51 @@ void message_notice_failed(struct message *m)
 	m->awake->notice_failed = true;
 }
 
-void message_verdict(struct message *m, uint32_t rcpt, struct verdict v)
+static void log_verdict(struct message *m, uint32_t rcpt, struct verdict v)
 {
 	const struct queue_rcpt *r = &m->awake->env.rcpts[rcpt];
 	struct job_rcpt jr = { rcpt, r->address, r->original, r->orcpt, r->notify };
 	struct job_message jm = { .arrival_us = m->awake->env.arrival_us, .active_us = m->awake->active_us };
 	struct outcome o = { .verdict = v, .start_us = clock_wall_us() };
-	struct queue_journal_entry e = { v.class == VERDICT_PERM ? QUEUE_REC_BOUNCED : QUEUE_REC_DEFERRED, rcpt, "",
-					 v.text, SPAN_NONE };
 
 	memcpy(jm.id, m->id, sizeof jm.id);
-	memcpy(e.dsn, v.dsn, sizeof e.dsn);
 	outcome_log(&jm, &jr, &o);
-	/* No attempt was made, so what is in the log stays there for now: the listing takes the reason from the destination. */
-	if ((v.class == VERDICT_PERM || m->place.segment == 0) &&
-	    queue_journal(m->id, &m->place, &e, 1, v.class == VERDICT_PERM) < 0)
+}
+
+static void journal_verdict(struct message *m, uint32_t rcpt, struct verdict v)
+{
+	static const enum queue_record types[] = {
+		[VERDICT_OK] = QUEUE_REC_DELIVERED,
+		[VERDICT_TEMP] = QUEUE_REC_DEFERRED,
+		[VERDICT_PERM] = QUEUE_REC_BOUNCED,
+	};
+	struct queue_journal_entry e = { types[v.class], rcpt, "", v.text, SPAN_NONE };
+
+	memcpy(e.dsn, v.dsn, sizeof e.dsn);
+	if (queue_journal(m->id, &m->place, &e, 1, v.class != VERDICT_TEMP) < 0)
 		log_warn("%s: cannot write the journal: %m", m->id);
-	message_outcome(m, rcpt, v.class);
+}
+
+void message_verdict(struct message *m, uint32_t rcpt, struct verdict v)
+{
+	struct verdict final = outcome_final(v);
+
+	log_verdict(m, rcpt, v);
+	/* No attempt was made, so what is in the log stays there for now: the listing takes the reason from the destination. */
+	if (final.class == VERDICT_PERM || m->place.segment == 0)
+		journal_verdict(m, rcpt, final);
+	message_outcome(m, rcpt, final.class);
+}
+
+void message_settle(struct message *m, uint32_t rcpt, struct verdict v)
+{
+	struct verdict final = outcome_final(v);
+
+	log_verdict(m, rcpt, v);
+	/* The removal of the message says that its only recipient is done with. */
+	if (final.class != VERDICT_OK || m->awake->env.nrcpts > 1)
+		journal_verdict(m, rcpt, final);
+	message_outcome(m, rcpt, final.class);
 }
 
 /* --- the end of a round ------------------------------------------------------------------------------------------- */

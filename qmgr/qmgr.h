@@ -90,6 +90,8 @@ struct dest {
 	struct loop_timer probe;     /* DOWN: next look at the site; UP and unused: forget it */
 	unsigned probes;
 	bool probing;
+	int64_t rest_until_ms;       /* <transport>_destination_rate_delay: no job before */
+	struct loop_timer rest;
 	int64_t recovered_us;        /* wall time of the last return from DOWN */
 	char reason[QUEUE_REASON_MAX + 1];
 };
@@ -102,6 +104,10 @@ struct transport {
 	unsigned agents, agents_max;
 	unsigned batch;              /* messages in one job */
 	unsigned rcpt_limit, dest_limit, initial;
+	int64_t dest_delay_ms, delay_ms; /* pauses after each delivery: to one destination, of the transport */
+	int64_t rest_until_ms;
+	unsigned busy;               /* agents at work */
+	struct loop_timer rest;
 	bool down;                   /* its socket cannot be connected */
 	unsigned failures;
 	struct loop_timer retry;
@@ -122,6 +128,8 @@ void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class)
 void message_passed_on(struct message *m, uint32_t rcpt);
 /* qmgr itself decides that a recipient is deferred (site down) or bounced: logged and journaled here. */
 void message_verdict(struct message *m, uint32_t rcpt, struct verdict v);
+/* The same, written down at once in any case: an attempt was made, or none will be. It may be OK, too. */
+void message_settle(struct message *m, uint32_t rcpt, struct verdict v);
 void message_notice_failed(struct message *m);
 bool message_pump(void); /* wake some of those that are ready, as far as qmgr_message_active_limit allows; true: call again */
 void message_each(void (*each)(struct span id, void *message, void *arg), void *arg);
@@ -136,6 +144,7 @@ void dest_add_task(struct dest *d, struct task *t);
 /* The task whose turn it is, taken off the list; NULL when there is none. Given back when it has more: first, or at the end. */
 struct task *dest_take_task(struct dest *d);
 void dest_give_back_task(struct dest *d, struct task *t, bool first);
+bool dest_rests(struct dest *d); /* after a delivery, for its rate delay; its timer calls dest_update_ready */
 void dest_update_ready(struct dest *d);
 void dest_succeeded(struct dest *d);
 void dest_failed(struct dest *d, struct span reason);

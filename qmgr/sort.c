@@ -162,6 +162,8 @@ static void sort_one(struct sorting *s, struct message *m, uint32_t i)
 		message_verdict(m, i, verdict_make(a, "5.1.1", "User unknown in virtual alias table"));
 		return;
 	}
+	if (is_due(m, r, NULL) && settled_here(m, i, route.transport, route.nexthop))
+		return;
 	d = dest_get(transport_get(route.transport), route.destination, route.nexthop);
 	if (!is_due(m, r, d))
 		return;

@@ -9,6 +9,11 @@ void sort_copy_envelope(struct arena *a, const struct queue_envelope *from, stru
 void sort_into_tasks(struct message *m);
 /* Tasks for the notices that are owed now: failures, expiry, delay, success. False: none. */
 bool sort_notices(struct message *m);
+/* --- settled.c --- */
+/* Does qmgr deal with this recipient itself: error, retry, discard, a transport of defer_transports? True: it has. */
+bool settled_here(struct message *m, uint32_t rcpt, struct span transport, struct span nexthop);
+
+/* --- sort.c --- */
 /* No recipient is pending and no failure is untold. */
 bool sort_all_done(const struct queue_envelope *env);
 /* No recipient is due now, nothing is to be told and the message has not expired. */

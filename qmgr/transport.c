@@ -36,6 +36,7 @@ static struct htab transports;
 static void agent_ready(struct loop_source *src, uint32_t events);
 static void agent_leave(struct loop_timer *timer);
 static void retry(struct loop_timer *timer);
+static void rest_over(struct loop_timer *timer);
 static bool give_work(struct agent *g);
 
 /* --- transports --------------------------------------------------------------------------------------------------- */
@@ -64,6 +65,11 @@ static void set_limits(struct transport *t)
 						     mailbox ? 1 : conf->default_destination_recipient_limit);
 	t->initial = (unsigned)conf_transport_int(conf, t->name, "_initial_destination_concurrency",
 						  conf->initial_destination_concurrency);
+	t->dest_delay_ms =
+	    conf_transport_time_ms(conf, t->name, "_destination_rate_delay", conf->default_destination_rate_delay_ms);
+	t->delay_ms = conf_transport_time_ms(conf, t->name, "_transport_rate_delay", conf->default_transport_rate_delay_ms);
+	if (is_notices(t))
+		t->dest_delay_ms = t->delay_ms = 0;
 	t->batch = mailbox ? (unsigned)conf->mailbox_batch_limit : 1;
 	if (is_notices(t))
 		t->dest_limit = t->initial = t->agents_max;
@@ -71,6 +77,8 @@ static void set_limits(struct transport *t)
 		t->dest_limit = t->agents_max;
 	if (t->initial > t->dest_limit)
 		t->initial = t->dest_limit;
+	if (t->dest_delay_ms || t->delay_ms) /* one after the other */
+		t->dest_limit = t->initial = t->batch = 1;
 }
 
 struct transport *transport_get(struct span name)
@@ -84,6 +92,7 @@ struct transport *transport_get(struct span name)
 	list_init(&t->ready);
 	list_init(&t->idle_agents);
 	t->retry.fire = retry;
+	t->rest.fire = rest_over;
 	set_limits(t);
 	htab_put(&transports, name, t);
 	return t;
@@ -197,6 +206,16 @@ static void give_back(struct part *p)
 		message_task_done(p->task);
 }
 
+static void delivery_over(struct dest *d)
+{
+	struct transport *t = d->transport;
+
+	d->busy--;
+	t->busy--;
+	d->rest_until_ms = clock_deadline(t->dest_delay_ms);
+	t->rest_until_ms = clock_deadline(t->delay_ms);
+}
+
 static void agent_died(struct agent *g)
 {
 	struct transport *t = g->transport;
@@ -213,7 +232,7 @@ static void agent_died(struct agent *g)
 	if (g->probing)
 		dest_probe_result(d, true, SPAN("probe ended early"));
 	if (d && at_work && !g->probing) {
-		d->busy--;
+		delivery_over(d);
 		dest_update_ready(d);
 	}
 	agent_close(g);
@@ -348,6 +367,7 @@ static bool send_job(struct agent *g, struct dest *d)
 	g->dest = d;
 	g->warm = true;
 	d->busy++;
+	d->transport->busy++;
 	dest_update_ready(d);
 	return sent;
 }
@@ -420,7 +440,7 @@ static bool take_result(struct agent *g, const struct job_result *r)
 	}
 	take_outcomes(p, r);
 	if (--g->waiting == 0) {
-		d->busy--;
+		delivery_over(d);
 		g->nparts = 0;
 		dest_update_ready(d);
 	}
@@ -452,6 +472,25 @@ static void agent_ready(struct loop_source *src, uint32_t events)
 
 /* --- who works for whom ------------------------------------------------------------------------------------------- */
 
+/* <transport>_transport_rate_delay: one delivery at a time, and a pause after each. */
+static bool rests(struct transport *t)
+{
+	if (t->delay_ms == 0)
+		return false;
+	if (t->busy > 0)
+		return true;
+	if (t->rest_until_ms <= clock_mono_ms())
+		return false;
+	if (t->rest.index == 0)
+		loop_timer_set(qmgr_loop, &t->rest, t->rest_until_ms);
+	return true;
+}
+
+static void rest_over(struct loop_timer *timer)
+{
+	transport_run(list_entry(timer, struct transport, rest));
+}
+
 /* The destination an agent should go on with: its own while its turn lasts or nobody else waits. */
 static struct dest *choose(struct agent *g)
 {
@@ -459,7 +498,7 @@ static struct dest *choose(struct agent *g)
 	struct list_node *n = list_first(&t->ready);
 	struct dest *own = g->dest;
 
-	if (own && own->state == DEST_UP && own->ntasks > 0 && own->busy < own->window && (g->turn < TURN_MESSAGES || n == NULL))
+	if (own && own->state == DEST_UP && own->ntasks > 0 && own->busy < own->window && !dest_rests(own) && (g->turn < TURN_MESSAGES || n == NULL))
 		return own;
 	return n ? list_entry(n, struct dest, in_ready) : NULL;
 }
@@ -468,6 +507,7 @@ static struct dest *choose(struct agent *g)
 static void take_back_job(struct agent *g)
 {
 	struct dest *d = g->dest;
+	struct transport *transport = d->transport;
 
 	while (g->nparts > 0) {
 		struct part *p = &g->parts[--g->nparts];
@@ -480,13 +520,14 @@ static void take_back_job(struct agent *g)
 	}
 	g->waiting = 0;
 	d->busy--;
+	transport->busy--;
 	agent_close(g);
 	dest_update_ready(d);
 }
 
 static bool give_work(struct agent *g)
 {
-	struct dest *d = choose(g);
+	struct dest *d = rests(g->transport) ? NULL : choose(g);
 
 	if (d == NULL)
 		return false;
@@ -516,7 +557,7 @@ static struct agent *free_agent(struct transport *t)
 
 void transport_run(struct transport *t)
 {
-	while (!list_empty(&t->ready)) {
+	while (!list_empty(&t->ready) && !rests(t)) {
 		struct agent *g = free_agent(t);
 
 		if (g == NULL)

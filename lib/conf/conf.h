@@ -62,7 +62,7 @@ const char *conf_expand(const struct conf *c, struct arena *a, struct span text)
 int64_t conf_transport_int(const struct conf *c, const char *transport, const char *suffix, int64_t fallback);
 int64_t conf_transport_time_ms(const struct conf *c, const char *transport, const char *suffix, int64_t fallback_ms);
 
-bool conf_parse_time_ms(struct span text, char default_unit, int64_t *ms_r); /* 30, 30s, 5m, 2h, 1d, 1w, 500ms */
+bool conf_parse_time_ms(struct span text, char default_unit, int64_t *ms_r); /* 30, 30s, 5m, 2h, 1d, 1w, 500ms, 0.25s */
 bool conf_parse_bool(struct span text, bool *value_r);
 bool conf_parse_int(struct span text, int64_t *value_r);
 

@@ -21,21 +21,36 @@ static int64_t unit_ms(struct span unit)
 	return 0;
 }
 
+/* ".25" at the start of *s: 250. More than three digits are not one. */
+static bool take_fraction(struct span *s, int64_t *thousandths_r)
+{
+	int64_t worth = 100;
+	size_t at = 1;
+
+	for (*thousandths_r = 0; at < s->len && ascii_isdigit(s->ptr[at]) && worth > 0; at++, worth /= 10)
+		*thousandths_r += worth * (s->ptr[at] - '0');
+	*s = span_skip(*s, at);
+	return at > 1;
+}
+
 bool conf_parse_time_ms(struct span text, char default_unit, int64_t *ms_r)
 {
 	struct span s = span_trim(text), number, unit;
 	size_t digits = 0;
 	uint64_t n;
-	int64_t each;
+	int64_t each, thousandths = 0;
 
 	while (digits < s.len && ascii_isdigit(s.ptr[digits]))
 		digits++;
 	number = span_head(s, digits);
-	unit = span_trim(span_skip(s, digits));
-	each = unit_ms(unit.len ? unit : span_of(&default_unit, 1));
-	if (each == 0 || !span_u64(number, INT64_MAX, &n))
+	unit = span_skip(s, digits);
+	if (span_starts(unit, ".") && !take_fraction(&unit, &thousandths))
 		return false;
-	return !__builtin_mul_overflow((int64_t)n, each, ms_r);
+	unit = span_trim(unit);
+	each = unit_ms(unit.len ? unit : span_of(&default_unit, 1));
+	if (each == 0 || !span_u64(number, INT64_MAX, &n) || __builtin_mul_overflow((int64_t)n, each, ms_r))
+		return false;
+	return !__builtin_add_overflow(*ms_r, thousandths * each / 1000, ms_r);
 }
 
 bool conf_parse_bool(struct span text, bool *value_r)

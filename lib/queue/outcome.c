@@ -72,6 +72,15 @@ static void final_dsn(const struct verdict *v, char dsn_r[static sizeof v->dsn])
 		dsn_r[0] = '4';
 }
 
+struct verdict outcome_final(struct verdict v)
+{
+	struct verdict final = v;
+
+	final_dsn(&v, final.dsn);
+	final.class = final_class(&v);
+	return final;
+}
+
 static const char *status_str(const struct verdict *v)
 {
 	static const char *const names[] = {

@@ -28,6 +28,9 @@ struct outcome {
  */
 void outcome_log(const struct job_message *m, const struct job_rcpt *r, const struct outcome *o);
 
+/* The verdict as it counts: under soft_bounce = yes a permanent failure is a temporary one. */
+struct verdict outcome_final(struct verdict v);
+
 /*
  * Journal the outcomes of m's recipients (one in of[] for each of m->rcpts, in their order) as lib/queue/job.h asks for
  * (or remove the message, when it is done), and encode the RESULT into frame (maximum FRAME_MAX). A journal that cannot
