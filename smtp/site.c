@@ -2,7 +2,6 @@
 #include "smtp/site.h"
 
 #include <arpa/inet.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "lib/conf/conf.h"
 #include "lib/io/dns.h"
 #include "lib/proto/mailhost.h"
+#include "lib/service/endpoint.h"
 #include "smtp/self.h"
 
 enum { HOSTS_MAX = 20, ADDRESSES_MAX = HOSTS_MAX * 20, PORT_SMTP = 25 };
@@ -251,25 +251,8 @@ static void mx_hosts(struct search *s)
 
 static bool port_of(struct span service, uint16_t *port_r)
 {
-	struct servent entry, *found = NULL;
-	char name[64], space[1024];
-	uint64_t number;
-
-	*port_r = PORT_SMTP;
-	if (service.len == 0)
-		return true;
-	if (span_u64(service, 65535, &number)) {
-		*port_r = (uint16_t)number;
-		return number > 0;
-	}
-	if (service.len >= sizeof name)
-		return false;
-	memcpy(name, service.ptr, service.len);
-	name[service.len] = '\0';
-	if (getservbyname_r(name, "tcp", &entry, space, sizeof space, &found) != 0 || found == NULL)
-		return false;
-	*port_r = ntohs((uint16_t)found->s_port);
-	return true;
+	*port_r = service.len == 0 ? PORT_SMTP : endpoint_port(service);
+	return *port_r > 0;
 }
 
 static unsigned wanted_families(void)

@@ -54,20 +54,22 @@ uint16_t endpoint_port(struct span name)
 		{ "pop-3", 110 }, { "pop3s", 995 },      { "imap", 143 },        { "imap2", 143 }, { "imaps", 993 },
 		{ "lmtp", 24 },   { "sieve", 4190 },     { "qmtp", 209 },
 	};
-	struct arena a = ARENA_INIT;
-	struct servent *entry;
+	struct servent entry, *found = NULL;
+	char text[64], space[1024];
 	uint64_t number;
-	uint16_t port;
 
 	if (span_u64(name, 65535, &number))
 		return (uint16_t)number;
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		if (span_iis(name, known[i].name))
 			return known[i].port;
-	entry = getservbyname(arena_cstr(&a, name), "tcp");
-	port = entry ? ntohs((uint16_t)entry->s_port) : 0;
-	arena_free(&a);
-	return port;
+	if (name.len >= sizeof text)
+		return 0;
+	memcpy(text, name.ptr, name.len);
+	text[name.len] = '\0';
+	if (getservbyname_r(text, "tcp", &entry, space, sizeof space, &found) != 0 || found == NULL)
+		return 0;
+	return ntohs((uint16_t)found->s_port);
 }
 
 struct build {

@@ -55,4 +55,5 @@ like good('STATUS', "$imap/", @as_alice, '-X', 'STATUS curlbox (MESSAGES UIDNEXT
 bad('a mailbox that is not there', qr/ NO /, "$imap/no-such-box;MAILINDEX=1", @as_alice);
 good('DELETE', "$imap/", @as_alice, '-X', 'DELETE curlbox');
 bad('is gone', qr/ NO /, "$imap/curlbox;MAILINDEX=1", @as_alice);
+is $p->log_count(qr/panic|signal|fatal|error: /), 0, 'nothing died';
 done_testing;

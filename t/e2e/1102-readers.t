@@ -118,4 +118,5 @@ for my $name (sort keys %fetch) {
 	holds_all("$name, IMAP", join '', map { Posthouse::slurp($_) } glob "$dir/in/*");
 	is left(), 0, "$name, IMAP: the mailbox is empty";
 }
+is $p->log_count(qr/panic|signal|fatal|error: /), 0, 'nothing died';
 done_testing;

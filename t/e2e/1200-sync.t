@@ -198,5 +198,6 @@ for my $layout (sort keys %layout) {
 		is_deeply in_copy($root), $before, "$layout, $name: nothing left to do";
 	}
 	$p->stop;
+	is $p->log_count(qr/panic|signal|fatal|error: /), 0, "$layout: nothing died";
 }
 done_testing;

@@ -134,4 +134,5 @@ for my $n (1 .. 3) {
 }
 isnt +(Posthouse::run('curl', '-sS', '-u', 'alice:wrong', "$url/"))[0], 0, 'curl: a wrong password is refused';
 isnt +(Posthouse::run(@curl, "$url/999"))[0], 0, 'curl: no such letter';
+is $p->log_count(qr/panic|signal|fatal|error: /), 0, 'nothing died';
 done_testing;
