@@ -160,7 +160,7 @@ static struct folder *find_path(const char *path)
 
 static char *path_of(struct store *s, struct arena *a, struct span name, char **rel_r)
 {
-	char *rel = names_to_path(a, s->kind, name);
+	char *rel = folder_path(s, a, name);
 
 	*rel_r = rel;
 	if (rel == NULL)
@@ -203,6 +203,14 @@ void folder_put(struct folder *f)
 	pthread_mutex_unlock(&folders_lock);
 }
 
+/* What follows a folder's path in that of itself or of one below it */
+static bool is_or_below(const struct store *s, const char *rest)
+{
+	if (s->kind == STORE_MAILDIR)
+		return *rest == '\0' || *rest == '.';
+	return *rest == '\0' || *rest == '/' || strncmp(rest, ".sbd/", 5) == 0;
+}
+
 void folder_forget(struct store *s, struct span name)
 {
 	struct arena a = ARENA_INIT;
@@ -212,12 +220,8 @@ void folder_forget(struct store *s, struct span name)
 	pthread_mutex_lock(&folders_lock);
 	list_for_each_safe(n, &folders) {
 		struct folder *f = list_entry(n, struct folder, node);
-		char next;
 
-		if (path == NULL || strncmp(f->path, path, len) != 0)
-			continue;
-		next = f->path[len];
-		if (next != '\0' && next != (s->kind == STORE_MBOX ? '/' : '.'))
+		if (path == NULL || strncmp(f->path, path, len) != 0 || !is_or_below(s, f->path + len))
 			continue;
 		f->dead = true;
 		if (f->refs == 0) {

@@ -161,7 +161,7 @@ enum store_status store_list(struct store *s, struct arena *a, struct store_fold
 enum store_status store_exists(struct store *s, struct span name, bool *selectable_r)
 {
 	struct arena a = ARENA_INIT;
-	char *rel = names_to_path(&a, s->kind, name);
+	char *rel = folder_path(s, &a, name);
 	enum store_status st = STORE_BADNAME;
 
 	if (names_is_inbox(name)) {
@@ -181,11 +181,11 @@ enum store_status store_create(struct store *s, struct span name)
 	enum store_status st = STORE_BADNAME;
 	char *rel;
 
-	if (names_normal(&a, name, &normal) && (rel = names_to_path(&a, s->kind, normal)) != NULL) {
+	if (names_normal(&a, name, &normal) && (rel = folder_path(s, &a, normal)) != NULL) {
 		if (names_is_inbox(normal))
 			st = STORE_EXISTS;
 		else
-			st = s->kind == STORE_MBOX ? mbox_create(s, rel, span_ends(name, "/")) : maildir_create(s, rel);
+			st = s->kind == STORE_MBOX ? mbox_create(s, normal, rel, span_ends(name, "/")) : maildir_create(s, rel);
 	}
 	arena_free(&a);
 	return st;
@@ -198,7 +198,7 @@ enum store_status store_delete(struct store *s, struct span name)
 	enum store_status st = STORE_BADNAME;
 	char *rel;
 
-	if (names_normal(&a, name, &normal) && (rel = names_to_path(&a, s->kind, normal)) != NULL) {
+	if (names_normal(&a, name, &normal) && (rel = folder_path(s, &a, normal)) != NULL) {
 		if (names_is_inbox(normal))
 			st = STORE_REFUSED;
 		else
@@ -268,7 +268,7 @@ static enum store_status move_inbox(struct store *s, struct span to)
 
 static enum store_status rename_normal(struct store *s, struct arena *a, struct span from, struct span to)
 {
-	char *from_rel = names_to_path(a, s->kind, from), *to_rel = names_to_path(a, s->kind, to);
+	char *from_rel = folder_path(s, a, from), *to_rel = folder_path(s, a, to);
 	bool selectable;
 	enum store_status st;
 

@@ -141,6 +141,8 @@ char *names_to_path(struct arena *a, enum store_kind kind, struct span name)
 			buf_addc(&out, kind == STORE_MAILDIR ? '.' : '/');
 		encode_part(&out, span_cut(&rest, '/'), kind == STORE_MAILDIR);
 		ok = ok && out.len - before <= 250;
+		if (kind == STORE_MBOX && span_iends(buf_span(&out), ".sbd"))
+			ok = false; /* the children of another folder */
 	}
 	if (kind == STORE_MAILDIR ? out.len > 250 : span_iends(buf_span(&out), ".lock"))
 		ok = false;

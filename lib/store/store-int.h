@@ -120,6 +120,8 @@ char *names_to_path(struct arena *a, enum store_kind kind, struct span name);
 /* One directory entry back to UTF-8; an empty span when it is not a name. Maildir: without the leading dot. */
 struct span names_from_disk(struct arena *a, enum store_kind kind, struct span disk);
 bool names_is_inbox(struct span name);
+/* names_to_path as it is on the disk now: of an mbox, a parent that is a file has its children in NAME.sbd. */
+char *folder_path(struct store *s, struct arena *a, struct span name);
 /* "INBOX" in capitals, without a final slash; empty parts and the like refused. */
 bool names_normal(struct arena *a, struct span name, struct span *name_r);
 

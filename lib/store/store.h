@@ -57,7 +57,7 @@ struct store_folder {
 	struct span name;
 	bool selectable;      /* can hold messages */
 	bool has_children;
-	bool no_inferiors;    /* mbox: a file cannot have children */
+	bool no_inferiors;    /* cannot have children */
 	bool subscribed;
 	bool exists;          /* false: only in the subscription list */
 	const char *special_use; /* "\\Sent" or NULL */

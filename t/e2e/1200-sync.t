@@ -11,11 +11,10 @@ use Posthouse;
 
 Posthouse::need(qw(mbsync offlineimap));
 
-# mbox files cannot hold folders below them.
+my $boxes = sub { my ($s) = @_; ('INBOX', 'sync', "sync${s}below", "sync${s}sp ace") };
 my %layout = (
-	maildir => { main => { home_mailbox => 'Maildir/', mail_location => 'maildir:~/Maildir' }, boxes => sub {
-		my ($s) = @_; ('INBOX', 'sync', "sync${s}below", "sync${s}sp ace") } },
-	mbox => { main => {}, boxes => sub { ('INBOX', 'sync1', 'sync2', 'sync sp ace') } },
+	maildir => { main => { home_mailbox => 'Maildir/', mail_location => 'maildir:~/Maildir' }, boxes => $boxes },
+	mbox => { main => {}, boxes => $boxes },
 );
 
 sub letter {

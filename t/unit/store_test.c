@@ -393,6 +393,46 @@ static void test_folders(void **state)
 	assert_int_equal(store_rename(store, SPAN("Sent"), SPAN("new/place/deeper")), STORE_EXISTS);
 }
 
+/* Folders with both mail and children: of an mbox they are in NAME.sbd, which never is a folder itself. */
+static void test_children(void **state)
+{
+	struct mailbox *mb;
+
+	(void)state;
+	assert_int_equal(store_create(store, SPAN("syn")), STORE_OK);
+	assert_int_equal(append("syn", "Subject: s\n\n", 0), STORE_OK);
+	assert_int_equal(store_create(store, SPAN("syn/sub")), STORE_OK);
+	assert_int_equal(append("syn/sub", "Subject: c\n\n", STORE_SEEN), STORE_OK);
+	assert_int_equal(store_create(store, SPAN("syn/sub/deep")), STORE_OK);
+	assert_int_equal(store_create(store, SPAN("syn/sub")), STORE_EXISTS);
+	assert_string_equal(list_it(), "INBOX syn+ syn/sub+ syn/sub/deep ");
+	/* mail for a level that had none */
+	assert_int_equal(store_create(store, SPAN("level/below")), STORE_OK);
+	assert_int_equal(append("level/below", "Subject: b\n\n", 0), STORE_OK);
+	assert_int_equal(store_create(store, SPAN("level")), STORE_OK);
+	assert_int_equal(append("level", "Subject: l\n\n", 0), STORE_OK);
+	mb = select_it("level/below");
+	assert_int_equal(mailbox_count(mb), 1);
+	mailbox_close(mb);
+	/* the name of a folder with children */
+	assert_int_equal(store_rename(store, SPAN("syn"), SPAN("new")), STORE_OK);
+	assert_string_equal(list_it(), "INBOX level+ level/below new+ new/sub+ new/sub/deep ");
+	mb = select_it("new/sub");
+	assert_int_equal(mailbox_count(mb), 1);
+	assert_int_equal(mailbox_msg(mb, 1)->flags & STORE_SEEN, STORE_SEEN);
+	mailbox_close(mb);
+	/* its children survive it; the level goes by itself */
+	assert_int_equal(store_delete(store, SPAN("new")), STORE_OK);
+	assert_string_equal(list_it(), "INBOX level+ level/below new!+ new/sub+ new/sub/deep ");
+	assert_int_equal(store_select(store, SPAN("new"), false, &mb), STORE_NOTFOUND);
+	assert_int_equal(store_rename(store, SPAN("new"), SPAN("newer")), STORE_OK);
+	assert_int_equal(store_delete(store, SPAN("newer/sub/deep")), STORE_OK);
+	assert_string_equal(list_it(), "INBOX level+ level/below newer!+ newer/sub ");
+	assert_int_equal(store_delete(store, SPAN("newer/sub")), STORE_OK);
+	assert_int_equal(store_delete(store, SPAN("level/below")), STORE_OK);
+	assert_string_equal(list_it(), "INBOX level ");
+}
+
 static void test_rename_inbox(void **state)
 {
 	struct mailbox *mb;
@@ -551,7 +591,7 @@ static void test_many_keywords(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		BOTH(test_life_of_mail), BOTH(test_across_processes), BOTH(test_append), BOTH(test_folders), BOTH(test_rename_inbox),
+		BOTH(test_life_of_mail), BOTH(test_across_processes), BOTH(test_append), BOTH(test_folders), BOTH(test_children), BOTH(test_rename_inbox),
 		BOTH(test_status_and_read_only), BOTH(test_watch), BOTH(test_contention), BOTH(test_many_keywords),
 	};
 
