@@ -48,7 +48,8 @@ struct verdict deliver_add(struct deliver_batch *b, struct arena *a, struct span
 /* Make everything added durable and unlock. The letters count as delivered only if this is OK. Frees b. */
 struct verdict deliver_commit(struct deliver_batch *b, struct arena *a);
 /*
- * The same, but an mbox that was there before is not made durable: *fd_r is a descriptor of it, the caller's now, to fdatasync before the
- * letters may be forgotten elsewhere. -1: all is durable already.
+ * The same, but an mbox that was there before is not made durable: *fd_r is a descriptor of it, the caller's now, to
+ * fdatasync before the letters may be forgotten elsewhere. -1: all is durable already. Closing it drops the kernel's
+ * lock of a batch of this process on the same file: close it while there is none.
  */
 struct verdict deliver_release(struct deliver_batch *b, struct arena *a, int *fd_r);

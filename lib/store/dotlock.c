@@ -162,7 +162,7 @@ static void remove_stale(const char *path)
 	if (!stale)
 		return;
 	aside = mem_alloc(strlen(path) + 48);
-	sprintf(aside, "%s.%ld.%lx", path, (long)getpid(), (unsigned long)pthread_self());
+	snprintf(aside, strlen(path) + 48, "%s.%ld.%lx", path, (long)getpid(), (unsigned long)pthread_self());
 	if (rename(path, aside) == 0) {
 		if (lstat(aside, &moved) == 0 && moved.st_ino != st.st_ino && link(aside, path) < 0)
 			errno = 0; /* a third one was faster; nothing better can be done */

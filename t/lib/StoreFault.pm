@@ -39,7 +39,8 @@ sub look {
 		$have{$key} = "$uid$flags";
 		$times{$key}++;
 	}
-	return { status => $status, validity => $validity // '', have => \%have, raw => $out, twice => [ grep { $times{$_} > 1 } keys %times ] };
+	my @twice = grep { $times{$_} > 1 } keys %times;
+	return { status => $status, validity => $validity // '', have => \%have, raw => $out, twice => \@twice };
 }
 
 sub problem {
@@ -89,7 +90,8 @@ sub try_case {
 			my $loc = location($case->{kind}, $at);
 			system('rm', '-rf', $at);
 			system('cp', '-a', $start, $at);
-			system("timeout -s KILL 30 strace -f -qq -o /dev/null -e trace=$call -e inject=$call:$fault:when=$n '$do' '$loc' @{$case->{op}} >/dev/null 2>&1");
+			my $inject = "timeout -s KILL 30 strace -f -qq -o /dev/null -e trace=$call -e inject=$call:$fault:when=$n";
+			system("$inject '$do' '$loc' @{$case->{op}} >/dev/null 2>&1");
 			$faults++;
 			my @then = $behind eq 'deliver' ? ([ 'deliver', 900 ]) : $behind eq 'raw' ? ([ 'deliver-raw', 900 ]) : ();
 			push @then, [ 'deliver', @{$case->{again}} ] if $case->{again};
