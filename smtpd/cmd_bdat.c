@@ -46,7 +46,7 @@ static enum io_status read_chunk(struct smtpd_session *s, struct intake *in, uin
 		}
 		have = span_head(have, size - *done_r < have.len ? (size_t)(size - *done_r) : have.len);
 		if (in)
-			intake_piece(in, span_of(in->out, to_stored(in, have)));
+			intake_piece(s, in, span_of(in->out, to_stored(in, have)));
 		stream_consume(s->stream, have.len);
 		*done_r += have.len;
 	}
@@ -80,9 +80,9 @@ static void finish(struct smtpd_session *s)
 	s->txn.intake = NULL;
 	in->chunked = true;
 	if (in->at_cr)
-		intake_piece(in, SPAN(" "));
+		intake_piece(s, in, SPAN(" "));
 	if (in->at_cr || in->last != '\n')
-		intake_piece(in, SPAN("\n"));
+		intake_piece(s, in, SPAN("\n"));
 	intake_finish(s, in);
 	transaction_reset(s);
 }

@@ -20,7 +20,7 @@ static enum io_status read_content(struct smtpd_session *s, struct intake *in)
 		}
 		n = smtp_data_decode(&in->decoder, &rest, in->out, INTAKE_OUT_BYTES);
 		stream_consume(s->stream, have.len - rest.len);
-		intake_piece(in, span_of(in->out, n));
+		intake_piece(s, in, span_of(in->out, n));
 	}
 	return IO_OK;
 }

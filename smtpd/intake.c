@@ -11,6 +11,7 @@
 #include "lib/proto/header.h"
 #include "lib/queue/job.h"
 #include "smtpd/access.h"
+#include "smtpd/submission.h"
 
 enum { MESSAGE_ID_MAX = 500 };
 
@@ -38,14 +39,34 @@ static void keep_head(struct intake *in, struct span piece)
 	in->head_complete = end >= 0 || in->head.len == in->head.max || (in->head.len && in->head.ptr[0] == '\n');
 }
 
-void intake_piece(struct intake *in, struct span piece)
+/* Missing fields go to the end of the header, which is known when the empty line has come, or the end of the message. */
+static void write_piece(struct smtpd_session *s, struct intake *in, struct span piece, size_t head_before)
 {
+	bool empty = in->head.len && in->head.ptr[0] == '\n';
+	struct span before = span_head(piece, empty ? 0 : in->head.len - head_before);
+	struct span head = empty ? SPAN_NONE : buf_span(&in->head);
+
+	in->completed = true;
+	queue_write(in->writer, before);
+	if (in->head.len < in->head.max)
+		in->added = submission_fields(s, head);
+	queue_write(in->writer, in->added);
+	queue_write(in->writer, span_skip(piece, before.len));
+}
+
+void intake_piece(struct smtpd_session *s, struct intake *in, struct span piece)
+{
+	size_t head_before = in->head.len;
+
 	if (conf->message_size_limit > 0 && queue_written(in->writer) + piece.len > (uint64_t)conf->message_size_limit)
 		in->too_big = true;
 	if (in->too_big)
 		return;
 	keep_head(in, piece);
-	queue_write(in->writer, piece);
+	if (in->head_complete && !in->completed && submission_completes(s))
+		write_piece(s, in, piece, head_before);
+	else
+		queue_write(in->writer, piece);
 }
 
 struct intake *intake_begin(struct smtpd_session *s)
@@ -54,6 +75,7 @@ struct intake *intake_begin(struct smtpd_session *s)
 	struct span rest = s->txn.actions.prepend, line;
 
 	apply_recipient_actions(s);
+	submission_count(s);
 	smtp_data_decoder_init(&in->decoder, bare_lf_policy(s));
 	in->out = mem_alloc(INTAKE_OUT_BYTES);
 	buf_init(&in->head, (size_t)conf->header_size_limit);
@@ -86,7 +108,9 @@ void intake_abort(struct intake *in)
 static void log_message_id(const struct smtpd_session *s, struct intake *in)
 {
 	struct arena a = ARENA_INIT;
-	struct span id = header_get(&a, buf_span(&in->head), "Message-ID", MESSAGE_ID_MAX);
+	struct header_field f;
+	struct span head = header_find(in->added, "Message-ID", &f) ? in->added : buf_span(&in->head);
+	struct span id = header_get(&a, head, "Message-ID", MESSAGE_ID_MAX);
 
 	log_info("%s: message-id=" SPAN_FMT, s->txn.env.id, SPAN_ARG(id));
 	arena_free(&a);
@@ -133,8 +157,11 @@ static void store(struct smtpd_session *s, struct intake *in)
 							     : "451 4.3.0 Error: queue file write error");
 		return;
 	}
-	if (late_hold && queue_journal(env->id, &place, &(struct queue_journal_entry){ .type = QUEUE_REC_HOLD }, 1, true) < 0)
-		log_error("%s: cannot be held: %m", env->id);
+	if (late_hold) {
+		env->flags |= QUEUE_ON_HOLD; /* what qmgr is told of it; on disk the journal says so */
+		if (queue_journal(env->id, &place, &(struct queue_journal_entry){ .type = QUEUE_REC_HOLD }, 1, true) < 0)
+			log_error("%s: cannot be held: %m", env->id);
+	}
 	log_message_id(s, in);
 	(void)!job_announce(env, &place);
 	accepted(s, in);
@@ -145,6 +172,10 @@ void intake_finish(struct smtpd_session *s, struct intake *in)
 	bool logged;
 	const char *why;
 
+	if (!in->completed && !in->head_complete && submission_completes(s)) { /* a header without a body */
+		in->added = submission_fields(s, buf_span(&in->head));
+		queue_write(in->writer, in->added);
+	}
 	s->txn.size = queue_written(in->writer);
 	why = refusal(s, in, &logged);
 	if (why == NULL && !s->txn.actions.discard) {

@@ -12,6 +12,8 @@ struct intake {
 	struct queue_writer *writer;
 	struct buf head;      /* the header, as far as header_size_limit, for the checks at the end */
 	bool head_complete;
+	bool completed;       /* missing fields were added: these */
+	struct span added;
 	bool too_big;
 	char *out;            /* decoded piece */
 	/* BDAT: what the decoder of DATA does not do */
@@ -25,7 +27,7 @@ enum { INTAKE_OUT_BYTES = STREAM_IN_BYTES + 8 };
 /* Start: fixes the recipients, opens the queue file and writes the trace header. */
 struct intake *intake_begin(struct smtpd_session *s);
 /* Stored form (LF line ends). Past message_size_limit it is counted and dropped. */
-void intake_piece(struct intake *in, struct span piece);
+void intake_piece(struct smtpd_session *s, struct intake *in, struct span piece);
 /* The whole message is there: the last checks, then the queue. Replies. */
 void intake_finish(struct smtpd_session *s, struct intake *in);
 void intake_abort(struct intake *in); /* forget it; NULL is fine */

@@ -10,6 +10,7 @@
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
 #include "smtpd/session.h"
+#include "smtpd/submission.h"
 
 static void before_jail(void)
 {
@@ -17,6 +18,7 @@ static void before_jail(void)
 		log_fatal("smtp_dns_server is not ADDRESS:PORT: %s", conf->smtp_dns_server);
 	if (conf->smtpd_client_connection_count_limit > 0)
 		peers_open("smtpd");
+	submission_open();
 }
 
 static void after_jail(void)

@@ -285,7 +285,7 @@ static void put_request(struct buf *b, struct check *c, const struct policy *p)
 	add(b, "stress", SPAN_NONE);
 	add(b, "sasl_method", span_cstr(s->sasl_method));
 	add(b, "sasl_username", s->sasl_user);
-	add(b, "sasl_sender", SPAN_NONE);
+	add(b, "sasl_sender", s->txn.sasl_sender);
 	add(b, "ccert_subject", SPAN_NONE);
 	add(b, "ccert_issuer", SPAN_NONE);
 	add(b, "ccert_fingerprint", SPAN_NONE);

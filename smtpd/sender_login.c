@@ -2,6 +2,7 @@
 #include "smtpd/sender_login.h"
 
 #include "lib/conf/conf.h"
+#include "lib/map/userdb.h"
 #include "lib/route/tables.h"
 
 static bool owns(struct span owners, struct span user)
@@ -14,18 +15,50 @@ static bool owns(struct span owners, struct span user)
 	return false;
 }
 
+/*
+ * Without tables, an address of this machine belongs to the user it is named after, or to those it is an alias of. Of other
+ * addresses nothing is known.
+ */
+static enum map_status natural_owner(struct check *c, struct span sender, struct span *owners_r)
+{
+	struct arena *a = &c->s->cmd;
+	struct addr parts = addr_split(sender);
+	struct span base = parts.local, ext;
+	struct user u;
+	enum map_status st;
+
+	if (!route_is_local_name(parts.domain))
+		return MAP_NOTFOUND;
+	st = map_list_get_address(map_list_open(conf->alias_maps), a, sender, conf->recipient_delimiter, true, owners_r, &ext);
+	if (st != MAP_NOTFOUND)
+		return st;
+	(void)addr_split_ext(parts.local, span_cstr(conf->recipient_delimiter), &base, &ext);
+	base = arena_lower(a, base);
+	*owners_r = base;
+	return userdb_get(a, base, &u);
+}
+
+static enum map_status look_up(struct check *c, struct span sender, struct span *owners_r)
+{
+	struct span ext;
+
+	if (conf->smtpd_sender_login_maps[0] == '\0')
+		return natural_owner(c, sender, owners_r);
+	return map_list_get_address(map_list_open(conf->smtpd_sender_login_maps), &c->s->cmd, sender, conf->recipient_delimiter,
+				    route_is_local_name(addr_split(sender).domain), owners_r, &ext);
+}
+
 enum decision reject_sender_login(struct check *c, const struct use *u)
 {
 	struct smtpd_session *s = c->s;
 	enum sender_login rule = (enum sender_login)u->rule->about;
-	struct span sender = s->txn.env.sender, owners = SPAN_NONE, ext;
+	struct span sender = s->txn.env.sender, owners = SPAN_NONE;
 	bool logged_in = s->sasl_user.len > 0;
 
 	if (sender.len == 0 || (logged_in ? rule == SENDER_LOGIN_UNAUTHENTICATED
 					  : rule == SENDER_LOGIN_AUTHENTICATED || rule == SENDER_LOGIN_KNOWN))
 		return NEXT;
-	switch (map_list_get_address(map_list_open(conf->smtpd_sender_login_maps), &s->cmd, sender, conf->recipient_delimiter,
-				     route_is_local_name(addr_split(sender).domain), &owners, &ext)) {
+	switch (look_up(c, sender, &owners)) {
 	case MAP_TEMP:
 		return refuse_lookup(c, s->txn.sender_given);
 	case MAP_NOTFOUND:
