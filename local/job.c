@@ -20,7 +20,7 @@
 #include "lib/queue/outcome.h"
 #include "local/later.h"
 
-enum { ANSWER_TIMEOUT_MS = 60 * 1000 };
+enum { ANSWER_TIMEOUT_MS = 60 * 1000, RESULTS_BYTES = FRAME_MAX / 2 };
 
 struct task {
 	struct letter letter;
@@ -46,6 +46,7 @@ struct run {
 	struct pending *pending, *last_pending;
 	struct span planned; /* plan is this address's */
 	struct plan plan;
+	struct buf results;     /* RESULT frame under way */
 	bool broken; /* qmgr does not take answers any more */
 };
 
@@ -63,30 +64,43 @@ static bool report_as_mail_owner(const struct job_message *m, const struct outco
 	return ok;
 }
 
+static void send_results(struct run *run)
+{
+	if (run->results.len && frame_send(run->fd, buf_span(&run->results), -1, clock_deadline(ANSWER_TIMEOUT_MS)) != IO_OK)
+		run->broken = true;
+	buf_reset(&run->results);
+}
+
+/* There is nothing to journal in. One that is gone is done; a damaged one qmgr reads again and puts aside. */
+static bool report_unreadable(struct run *run, const struct task *t)
+{
+	const struct job_message *m = t->letter.m;
+	struct job_result result = { .noutcomes = m->nrcpts };
+	enum verdict_class class = t->status == QUEUE_GONE ? VERDICT_OK : VERDICT_TEMP;
+
+	memcpy(result.id, m->id, sizeof result.id);
+	result.outcomes = arena_array(run->a, m->nrcpts, sizeof *result.outcomes);
+	for (size_t i = 0; i < m->nrcpts; i++)
+		result.outcomes[i] = (struct job_outcome){ .index = m->rcpts[i].index, .class = class };
+	return job_add_result(&run->results, &result);
+}
+
+/* Results go out together, at the end of the job or before something that may take long. */
 static void report(struct run *run, const struct task *t)
 {
 	const struct job_message *m = t->letter.m;
-	struct buf frame;
 	bool ok;
 
-	buf_init(&frame, FRAME_MAX);
-	if (t->status == QUEUE_GONE || t->status == QUEUE_CORRUPT) {
-		/* There is nothing to journal in. One that is gone is done; a damaged one qmgr reads again and puts
-		 * aside. */
-		struct job_result result = { .noutcomes = m->nrcpts };
-		enum verdict_class class = t->status == QUEUE_GONE ? VERDICT_OK : VERDICT_TEMP;
-
-		memcpy(result.id, m->id, sizeof result.id);
-		result.outcomes = arena_array(run->a, m->nrcpts, sizeof *result.outcomes);
-		for (size_t i = 0; i < m->nrcpts; i++)
-			result.outcomes[i] = (struct job_outcome){ .index = m->rcpts[i].index, .class = class };
-		ok = job_put_result(&frame, &result);
-	} else {
-		ok = t->kept ? outcome_report_kept(m, t->of, &frame) : report_as_mail_owner(m, t->of, &frame);
-	}
-	if (!ok || frame_send(run->fd, buf_span(&frame), -1, clock_deadline(ANSWER_TIMEOUT_MS)) != IO_OK)
+	if (run->results.len > RESULTS_BYTES)
+		send_results(run);
+	if (t->status == QUEUE_GONE || t->status == QUEUE_CORRUPT)
+		ok = report_unreadable(run, t);
+	else if (t->kept)
+		ok = outcome_report_kept(m, t->of, &run->results);
+	else
+		ok = report_as_mail_owner(m, t->of, &run->results);
+	if (!ok)
 		run->broken = true;
-	buf_free(&frame);
 }
 
 static void log_piece(struct run *run, struct task *t, size_t rcpt, const struct action *act, struct verdict v)
@@ -303,6 +317,7 @@ static void deliver_complex(struct run *run, struct task *t, size_t rcpt, struct
 	bool done = false;
 
 	close_mailbox(run);
+	send_results(run);
 	if (stop) {
 		settle(run, t, rcpt, stop, stop->verdict);
 		return;
@@ -368,11 +383,16 @@ bool job_run(int fd, struct span frame)
 		arena_free(&a);
 		return false;
 	}
+	buf_init(&run.results, FRAME_MAX);
+	log_hold();
 	run.relay = span_is(run.job.transport, "virtual") ? SPAN("virtual") : SPAN("local");
 	tasks = arena_array(&a, run.job.nmessages, sizeof *tasks);
 	for (size_t i = 0; i < run.job.nmessages && !run.broken; i++)
 		deliver_message(&run, &tasks[i], &run.job.messages[i]);
 	close_mailbox(&run);
+	send_results(&run);
+	log_release();
+	buf_free(&run.results);
 	arena_free(&a);
 	later_run();
 	return !run.broken;

@@ -62,6 +62,8 @@ static void between_rounds(void *arg)
 		loop_timer_set(qmgr_loop, &again, clock_mono_ms());
 	else if (message_unsettled() && settle.index == 0)
 		loop_timer_set(qmgr_loop, &settle, clock_deadline(SETTLE_MS));
+	log_release(); /* what the round logged, in one write */
+	log_hold();
 }
 
 static void run(const int *listeners, int nlisteners)

@@ -447,18 +447,30 @@ static bool take_result(struct agent *g, const struct job_result *r)
 	return true;
 }
 
+static bool take_results(struct agent *g, struct span frame, struct arena *a)
+{
+	struct job_result *list;
+	size_t n;
+
+	if (!job_get_results(frame, a, &list, &n))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!take_result(g, &list[i]))
+			return false;
+	return true;
+}
+
 static void agent_ready(struct loop_source *src, uint32_t events)
 {
 	struct agent *g = list_entry(src, struct agent, source);
 	struct transport *t = g->transport;
 	struct arena a = ARENA_INIT;
-	struct job_result r;
 	struct buf b;
 	bool good;
 
 	(void)events;
 	buf_init(&b, FRAME_MAX);
-	good = frame_recv(src->fd, &b, NULL, 0) == IO_OK && job_get_result(buf_span(&b), &a, &r) && take_result(g, &r);
+	good = frame_recv(src->fd, &b, NULL, 0) == IO_OK && take_results(g, buf_span(&b), &a);
 	buf_free(&b);
 	arena_free(&a);
 	if (!good) {

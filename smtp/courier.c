@@ -206,7 +206,10 @@ static void carry(struct courier *c, struct letter *l)
 
 static bool send_frame(struct courier *c)
 {
-	return frame_send(c->qmgr, buf_span(&c->out), -1, clock_deadline(conf->ipc_timeout_ms)) == IO_OK;
+	bool sent = frame_send(c->qmgr, buf_span(&c->out), -1, clock_deadline(conf->ipc_timeout_ms)) == IO_OK;
+
+	buf_reset(&c->out);
+	return sent;
 }
 
 /*

@@ -23,6 +23,7 @@ static void begin_message(struct smtpd_session *s)
 		log_info("%s: uid=%u from=<" SPAN_FMT ">", t->env.id, (unsigned)s->unix_uid, SPAN_ARG(t->sender_given));
 		return;
 	}
+	log_hold(); /* together with what the content brings; transaction_reset lets go */
 	t->env.client = arena_span(&t->arena, span_cstr(s->client));
 	log_info("%s: client=%s%s", t->env.id, s->client, smtpd_auth_log(s));
 }

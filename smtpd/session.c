@@ -70,6 +70,7 @@ void transaction_reset(struct smtpd_session *s)
 {
 	struct arena kept = s->txn.arena;
 
+	log_release();
 	htab_free(&s->txn.seen);
 	intake_abort(s->txn.intake);
 	arena_reset(&kept);

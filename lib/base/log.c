@@ -133,9 +133,44 @@ static int prefix(char *line, size_t size, const char *tag, enum log_level level
 	return n;
 }
 
+/* Lines of this thread that wait for log_release. */
+enum { HELD_BYTES = 4096 };
+static _Thread_local struct {
+	bool on;
+	size_t len;
+	char text[HELD_BYTES];
+} held;
+
+static void write_held(void)
+{
+	ssize_t n = held.len ? write(out.fd, held.text, held.len) : 0;
+
+	(void)n;
+	held.len = 0;
+}
+
+void log_hold(void)
+{
+	held.on = out.to == LOG_TO_FD;
+}
+
+void log_release(void)
+{
+	write_held();
+	held.on = false;
+}
+
 static void put(const char *line, size_t len)
 {
 	ssize_t n;
+
+	if (held.on) {
+		if (len > sizeof held.text - held.len)
+			write_held();
+		memcpy(held.text + held.len, line, len);
+		held.len += len;
+		return;
+	}
 
 	if (out.to == LOG_TO_SYSLOG) {
 		if (out.fd >= 0 && send(out.fd, line, len - 1, MSG_NOSIGNAL) >= 0)
@@ -215,11 +250,13 @@ void log_error(const char *fmt, ...)
 void log_fatal(const char *fmt, ...)
 {
 	EMIT(out.tag, LOG_LV_FATAL);
+	write_held();
 	exit(1);
 }
 
 void log_panic(const char *fmt, ...)
 {
 	EMIT(out.tag, LOG_LV_FATAL);
+	write_held();
 	abort();
 }

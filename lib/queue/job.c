@@ -5,7 +5,7 @@
 
 #include "lib/queue/format.h"
 
-enum { RCPT_MIN_BYTES = 17, MESSAGE_MIN_BYTES = 40, OUTCOME_BYTES = 5, PASSED_ON = 0x80 };
+enum { RCPT_MIN_BYTES = 17, MESSAGE_MIN_BYTES = 40, OUTCOME_BYTES = 5, RESULT_MIN_BYTES = 13, PASSED_ON = 0x80 };
 
 static void begin(struct buf *b, enum job_frame type)
 {
@@ -188,9 +188,12 @@ bool job_get_job(struct span frame, struct arena *a, struct job *j_r)
 
 /* --- RESULT ------------------------------------------------------------------------------------------------------- */
 
-bool job_put_result(struct buf *b, const struct job_result *r)
+bool job_add_result(struct buf *b, const struct job_result *r)
 {
-	begin(b, JOB_FRAME_RESULT);
+	size_t before = b->len;
+
+	if (before == 0)
+		pack_u8(b, JOB_FRAME_RESULT);
 	pack_span(b, span_cstr(r->id));
 	pack_u8(b, r->site_down);
 	pack_span(b, span_head(r->reason, QUEUE_REASON_MAX));
@@ -199,35 +202,62 @@ bool job_put_result(struct buf *b, const struct job_result *r)
 		pack_u32(b, r->outcomes[i].index);
 		pack_u8(b, (uint8_t)(r->outcomes[i].class | (r->outcomes[i].passed_on ? PASSED_ON : 0)));
 	}
-	return !b->overflow;
+	if (!b->overflow)
+		return true;
+	buf_truncate(b, before);
+	b->overflow = false;
+	return false;
 }
 
-bool job_get_result(struct span frame, struct arena *a, struct job_result *r_r)
+bool job_put_result(struct buf *b, const struct job_result *r)
 {
-	struct unpack u = fields(frame, JOB_FRAME_RESULT);
+	buf_reset(b);
+	return job_add_result(b, r);
+}
+
+static bool get_outcome(struct unpack *u, struct job_outcome *o)
+{
+	uint8_t class;
+
+	o->index = unpack_u32(u);
+	class = unpack_u8(u);
+	o->passed_on = class & PASSED_ON;
+	class &= (uint8_t)~PASSED_ON;
+	o->class = class;
+	return class <= VERDICT_PERM;
+}
+
+static bool get_result(struct unpack *u, struct arena *a, struct job_result *r)
+{
 	uint32_t n;
 
-	*r_r = (struct job_result){ 0 };
-	get_id(&u, r_r->id);
-	r_r->site_down = unpack_u8(&u) != 0;
-	r_r->reason = unpack_span(&u);
-	n = unpack_u32(&u);
-	if (u.bad || n != u.rest.len / OUTCOME_BYTES)
+	*r = (struct job_result){ 0 };
+	get_id(u, r->id);
+	r->site_down = unpack_u8(u) != 0;
+	r->reason = unpack_span(u);
+	n = unpack_u32(u);
+	if (u->bad || n > u->rest.len / OUTCOME_BYTES)
 		return false;
-	r_r->outcomes = arena_array(a, n ? n : 1, sizeof *r_r->outcomes);
-	r_r->noutcomes = n;
-	for (uint32_t i = 0; i < n; i++) {
-		uint8_t class;
-
-		r_r->outcomes[i].index = unpack_u32(&u);
-		class = unpack_u8(&u);
-		r_r->outcomes[i].passed_on = class & PASSED_ON;
-		class &= (uint8_t)~PASSED_ON;
-		if (class > VERDICT_PERM)
+	r->outcomes = arena_array(a, n ? n : 1, sizeof *r->outcomes);
+	r->noutcomes = n;
+	for (uint32_t i = 0; i < n; i++)
+		if (!get_outcome(u, &r->outcomes[i]))
 			return false;
-		r_r->outcomes[i].class = class;
-	}
-	return unpack_done(&u);
+	return !u->bad;
+}
+
+bool job_get_results(struct span frame, struct arena *a, struct job_result **list_r, size_t *n_r)
+{
+	struct unpack u = fields(frame, JOB_FRAME_RESULT);
+	struct job_result *list = arena_array(a, frame.len / RESULT_MIN_BYTES + 1, sizeof *list);
+	size_t n = 0;
+
+	while (!u.bad && u.rest.len)
+		if (!get_result(&u, a, &list[n++]))
+			return false;
+	*list_r = list;
+	*n_r = n;
+	return !u.bad && n > 0;
 }
 
 /* --- CONTROL, ANSWER, listing ------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  *
  * A delivery worker (smtp, local, bounce) is a frame service; qmgr connects to it (private/TRANSPORT) and the connection is one
  * delivery slot. qmgr sends JOB: a destination and one or more messages for it. For every message of the job the worker
- * answers one RESULT, in any order; when all are in, qmgr sends the next JOB (usually for the same destination: keep the
+ * answers one RESULT (several may share a frame), in any order; when all are in, qmgr sends the next JOB (usually for the same destination: keep the
  * connection and the lock) or IDLE: the destination is empty, let go of what you hold (SMTP QUIT).
  *
  * The worker writes down what happened before it sends RESULT (outcome_report does it): DELIVERED, DEFERRED and BOUNCED go into the
@@ -109,6 +109,8 @@ bool job_put_bye(struct buf *b);
 bool job_put_job(struct buf *b, const struct job *j);
 bool job_put_idle(struct buf *b);
 bool job_put_result(struct buf *b, const struct job_result *r);
+/* One more into a RESULT frame (an empty b starts one); false and b as before when it has no room. */
+bool job_add_result(struct buf *b, const struct job_result *r);
 bool job_put_control(struct buf *b, const struct job_control *c);
 bool job_put_answer(struct buf *b, bool done, struct span bytes);
 /* A listing entry for ANSWER bytes. */
@@ -120,7 +122,7 @@ enum job_frame job_type(struct span frame); /* 0 when empty */
 bool job_get_new(struct span frame, struct arena *a, struct queue_envelope *env_r, struct queue_place *place_r,
 		 bool *has_envelope_r);
 bool job_get_job(struct span frame, struct arena *a, struct job *j_r);
-bool job_get_result(struct span frame, struct arena *a, struct job_result *r_r);
+bool job_get_results(struct span frame, struct arena *a, struct job_result **list_r, size_t *n_r);
 bool job_get_control(struct span frame, struct job_control *c_r);
 bool job_get_answer(struct span frame, bool *done_r, struct span *bytes_r);
 

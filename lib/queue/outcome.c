@@ -178,7 +178,7 @@ static bool put_result(const struct job_message *m, const struct outcome *of, bo
 	for (size_t i = 0; i < m->nrcpts; i++)
 		result.outcomes[i] =
 		    (struct job_outcome){ m->rcpts[i].index, final_class(&of[i].verdict), of[i].passed_on };
-	ok = job_put_result(frame, &result);
+	ok = job_add_result(frame, &result);
 	free(result.outcomes);
 	return ok;
 }

@@ -144,20 +144,22 @@ static void print_result(const struct job_result *r)
 
 static void await_results(size_t n)
 {
-	struct job_result r;
-
-	for (; n > 0; n--) {
+	while (n > 0) {
+		struct job_result *list;
 		enum io_status status;
+		size_t got;
 
 		buf_reset(&frame);
 		status = frame_recv(worker, &frame, NULL, clock_deadline(WAIT_MS));
-		if (status != IO_OK || !job_get_result(buf_span(&frame), &command, &r)) {
+		if (status != IO_OK || !job_get_results(buf_span(&frame), &command, &list, &got) || got > n) {
 			printf("failed: no result: %s\n", io_status_str(status));
 			close(worker);
 			worker = -1;
 			return;
 		}
-		print_result(&r);
+		for (size_t i = 0; i < got; i++)
+			print_result(&list[i]);
+		n -= got;
 	}
 	printf("ok\n");
 }
