@@ -218,6 +218,26 @@ static enum store_status fetch_one(struct session *s, const struct fetch *f, uin
 	return STORE_OK;
 }
 
+/* " (PARTIAL 1:10)", RFC 9394 3.3: which of the messages. */
+static bool scan_modifiers(struct session *s, struct imap_scan *a, uint32_t **at, uint32_t *n)
+{
+	struct partial_range r = { .lo = 1, .hi = UINT32_MAX };
+	uint32_t first;
+	struct span name;
+
+	if (a->in.len == 0)
+		return true;
+	if (!imap_scan_sp(a) || !imap_scan_open(a) || !imap_scan_atom(a, &name))
+		return false;
+	if (!span_iis(name, "PARTIAL") || !s->by_uid)
+		return imap_scan_fail(a, "Unknown FETCH modifier");
+	if (!imap_scan_sp(a) || !scan_partial_range(a, &r) || !imap_scan_close(a))
+		return false;
+	partial_cut(&r, *n, &first, n);
+	*at += first;
+	return true;
+}
+
 void cmd_fetch(struct session *s, struct imap_scan *a)
 {
 	struct fetch f = { 0 };
@@ -226,7 +246,7 @@ void cmd_fetch(struct session *s, struct imap_scan *a)
 
 	if (!view_scan_set(s, a, &at, &n))
 		return;
-	if (!imap_scan_sp(a) || !scan_items(s, a, &f) || !imap_scan_end(a)) {
+	if (!imap_scan_sp(a) || !scan_items(s, a, &f) || !scan_modifiers(s, a, &at, &n) || !imap_scan_end(a)) {
 		reply_bad(s, a->error);
 		return;
 	}

@@ -1,29 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "imapd/search.h"
 
-enum { DECODED_MAX = 64 * 1024 * 1024 };
-
 void cmd_search(struct session *s, struct imap_scan *a)
 {
+	struct search_return r;
 	struct search_node *program;
-	struct buf text;
+	unsigned bad = s->bad;
+	uint32_t *at, n;
 
+	if (!search_return_scan(a, &r)) {
+		reply_bad(s, a->error);
+		return;
+	}
 	view_refresh(s);
 	program = search_parse(s, a);
-	if (program == NULL)
+	if (program == NULL) {
+		if ((r.what & RETURN_SAVE) != 0 && s->bad == bad) /* answered with NO: RFC 5182 2.1 */
+			saved_clear(s);
 		return;
-	buf_init(&text, DECODED_MAX);
-	stream_puts(s->io, "* SEARCH");
-	for (uint32_t i = 0; i < s->view.n; i++) {
-		struct search_msg m = { .s = s, .at = i, .text = &text };
-
-		if ((s->view.msg[i].flags & VIEW_GONE) != 0)
-			continue;
-		if (search_matches(&m, program))
-			stream_printf(s->io, " %u", s->by_uid ? s->view.msg[i].uid : i + 1);
-		search_unload(&m);
 	}
-	stream_puts(s->io, "\r\n");
-	buf_free(&text);
+	at = search_run(s, program, &n);
+	search_answer(s, &r, "SEARCH", at, n);
 	reply(s, "OK Search completed.");
 }

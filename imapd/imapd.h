@@ -72,6 +72,8 @@ struct session {
 	struct mailbox *mb; /* its store object, shared: only under box_lock */
 	bool read_only;
 	struct view view;
+	uint32_t *saved; /* UIDs of the last search with SAVE, ascending: "$" */
+	uint32_t nsaved;
 	struct list_node on_box;
 	int wake_fd; /* eventfd: another session changed the box; -1 until the first IDLE */
 	bool idling; /* under box_lock */
@@ -152,6 +154,19 @@ enum status_item {
 };
 bool status_items_parse(struct imap_scan *a, unsigned *items_r);
 enum store_status status_send(struct session *s, struct span name, unsigned items);
+
+/* --- search-return.c --- */
+/* RFC 9394 "1:10", "-1:-10" (tail: counted from the end). */
+struct partial_range {
+	bool tail;
+	uint32_t lo, hi;
+};
+bool scan_partial_range(struct imap_scan *a, struct partial_range *r_r);
+/* Which of count results it names: n of them from first. */
+void partial_cut(const struct partial_range *r, uint32_t count, uint32_t *first_r, uint32_t *n_r);
+void saved_clear(struct session *s);
+/* What "$" stands for: UIDs, in s->arena, resolved. */
+void saved_set(struct session *s, struct imap_seqset *set_r);
 
 /* --- view.c --- */
 /* Select name: on STORE_OK the session has a view of it. */

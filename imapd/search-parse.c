@@ -15,7 +15,7 @@ struct parse {
 	unsigned nodes;
 };
 
-enum arg { ARG_NONE, ARG_STRING, ARG_DATE, ARG_NUMBER, ARG_KEYWORD, ARG_FIELD };
+enum arg { ARG_NONE, ARG_STRING, ARG_DATE, ARG_NUMBER, ARG_INTERVAL, ARG_KEYWORD, ARG_FIELD };
 
 static const struct word {
 	const char *name;
@@ -47,6 +47,8 @@ static const struct word {
 	{ .name = "SENTBEFORE", .key = KEY_SENTBEFORE, .arg = ARG_DATE },
 	{ .name = "SENTON", .key = KEY_SENTON, .arg = ARG_DATE },
 	{ .name = "SENTSINCE", .key = KEY_SENTSINCE, .arg = ARG_DATE },
+	{ .name = "OLDER", .key = KEY_OLDER, .arg = ARG_INTERVAL },
+	{ .name = "YOUNGER", .key = KEY_YOUNGER, .arg = ARG_INTERVAL },
 	{ .name = "LARGER", .key = KEY_LARGER, .arg = ARG_NUMBER },
 	{ .name = "SMALLER", .key = KEY_SMALLER, .arg = ARG_NUMBER },
 	{ .name = "BCC", .key = KEY_HEADER, .arg = ARG_STRING, .field = "bcc" },
@@ -114,6 +116,9 @@ static bool scan_arg(struct parse *p, struct search_node *n, const struct word *
 		return scan_day(p, n);
 	case ARG_NUMBER:
 		return imap_scan_sp(p->a) && imap_scan_number(p->a, &n->size);
+	case ARG_INTERVAL:
+		return imap_scan_sp(p->a) && imap_scan_number(p->a, &n->size) &&
+		       (n->size > 0 || imap_scan_fail(p->a, "Invalid search interval"));
 	case ARG_KEYWORD:
 		return scan_keyword(p, n);
 	case ARG_FIELD:
@@ -172,12 +177,17 @@ static struct search_node *scan_and(struct parse *p)
 
 static struct search_node *scan_set(struct parse *p, bool uids, struct span text)
 {
-	struct search_node *n = new_node(p, uids ? KEY_UID : KEY_SEQ);
+	bool saved = span_is(text, "$");
+	struct search_node *n = new_node(p, uids || saved ? KEY_UID : KEY_SEQ);
 	const struct view *v = &p->s->view;
 	uint32_t max = v->n == 0 ? 1 : uids ? v->msg[v->n - 1].uid : v->n;
 
 	if (n == NULL)
 		return NULL;
+	if (saved) {
+		saved_set(p->s, &n->set);
+		return n;
+	}
 	if (!imap_seqset_parse(&p->s->arena, text, &n->set)) {
 		imap_scan_fail(p->a, uids ? "Invalid UID messageset" : "Invalid messageset");
 		return NULL;
@@ -249,7 +259,7 @@ static struct search_node *scan_key(struct parse *p)
 	}
 	if (!imap_scan_word(p->a, &word))
 		return NULL;
-	if (ascii_isdigit(word.ptr[0]) || word.ptr[0] == '*')
+	if (ascii_isdigit(word.ptr[0]) || word.ptr[0] == '*' || word.ptr[0] == '$')
 		return scan_set(p, false, word);
 	if (span_iis(word, "NOT"))
 		return scan_not(p);
@@ -265,35 +275,50 @@ static struct search_node *scan_key(struct parse *p)
 }
 
 /* False: answered. */
+static bool set_charset(struct parse *p, struct span charset)
+{
+	p->charset = charset;
+	if (span_iis(charset, "UTF-8") || span_iis(charset, "US-ASCII") || mime_charset_known(charset))
+		return true;
+	reply(p->s, "NO [BADCHARSET (US-ASCII UTF-8)] Unknown charset");
+	return false;
+}
+
+/* False: answered. */
 static bool scan_charset(struct parse *p)
 {
 	struct imap_scan try = *p->a;
-	struct span word;
+	struct span word, charset;
 
 	if (!imap_scan_atom(&try, &word) || !span_iis(word, "CHARSET"))
 		return true;
 	*p->a = try;
-	if (!imap_scan_sp(p->a) || !imap_scan_astring(p->a, &p->charset) || !imap_scan_sp(p->a)) {
-		reply_bad(p->s, p->a->error);
-		return false;
-	}
-	if (!span_iis(p->charset, "UTF-8") && !span_iis(p->charset, "US-ASCII") && !mime_charset_known(p->charset)) {
-		reply(p->s, "NO [BADCHARSET (US-ASCII UTF-8)] Unknown charset");
-		return false;
-	}
-	return true;
+	if (imap_scan_sp(p->a) && imap_scan_astring(p->a, &charset) && imap_scan_sp(p->a))
+		return set_charset(p, charset);
+	reply_bad(p->s, p->a->error);
+	return false;
+}
+
+static struct search_node *scan_program(struct parse *p)
+{
+	struct search_node *n = scan_and(p);
+
+	if (n != NULL && imap_scan_end(p->a))
+		return n;
+	reply_bad(p->s, p->a->error);
+	return NULL;
 }
 
 struct search_node *search_parse(struct session *s, struct imap_scan *a)
 {
 	struct parse p = { .s = s, .a = a };
-	struct search_node *n;
 
-	if (!scan_charset(&p))
-		return NULL;
-	n = scan_and(&p);
-	if (n != NULL && imap_scan_end(a))
-		return n;
-	reply_bad(s, a->error);
-	return NULL;
+	return scan_charset(&p) ? scan_program(&p) : NULL;
+}
+
+struct search_node *search_parse_charset(struct session *s, struct imap_scan *a, struct span charset)
+{
+	struct parse p = { .s = s, .a = a };
+
+	return set_charset(&p, charset) ? scan_program(&p) : NULL;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <time.h>
+
 #include "imapd/box.h"
 #include "imapd/search.h"
 #include "lib/proto/date.h"
 #include "lib/proto/header.h"
 
-enum { DATE_FIELD_MAX = 1000 };
+enum { DATE_FIELD_MAX = 1000, DECODED_MAX = 64 * 1024 * 1024 };
 
 /* A message that has gone meanwhile matches nothing that has to be read. */
 static bool load(struct search_msg *m)
@@ -88,6 +90,15 @@ static bool arrived(struct search_msg *m, const struct search_node *n)
 	return by_day(n->key, date_day(date), n->day);
 }
 
+/* RFC 5032 */
+static bool within(struct search_msg *m, const struct search_node *n)
+{
+	const struct store_msg *i = info(m);
+	int64_t edge = (int64_t)time(NULL) - n->size;
+
+	return i != NULL && (n->key == KEY_OLDER ? i->internal_date <= edge : i->internal_date >= edge);
+}
+
 static bool sent(struct search_msg *m, const struct search_node *n)
 {
 	struct date date;
@@ -132,6 +143,9 @@ static bool holds(struct search_msg *m, const struct search_node *n)
 	case KEY_ON:
 	case KEY_SINCE:
 		return arrived(m, n);
+	case KEY_OLDER:
+	case KEY_YOUNGER:
+		return within(m, n);
 	case KEY_LARGER:
 		return size_of(m, &size) && size > n->size;
 	case KEY_SMALLER:
@@ -158,4 +172,24 @@ static bool holds(struct search_msg *m, const struct search_node *n)
 bool search_matches(struct search_msg *m, const struct search_node *n)
 {
 	return holds(m, n) != n->negate;
+}
+
+uint32_t *search_run(struct session *s, const struct search_node *program, uint32_t *n_r)
+{
+	uint32_t *at = arena_array(&s->arena, s->view.n + 1, sizeof(*at)), n = 0;
+	struct buf text;
+
+	buf_init(&text, DECODED_MAX);
+	for (uint32_t i = 0; i < s->view.n; i++) {
+		struct search_msg m = { .s = s, .at = i, .text = &text };
+
+		if ((s->view.msg[i].flags & VIEW_GONE) != 0)
+			continue;
+		if (search_matches(&m, program))
+			at[n++] = i;
+		search_unload(&m);
+	}
+	buf_free(&text);
+	*n_r = n;
+	return at;
 }

@@ -16,6 +16,8 @@ enum search_key {
 	KEY_BEFORE,
 	KEY_ON,
 	KEY_SINCE,
+	KEY_OLDER,
+	KEY_YOUNGER,
 	KEY_LARGER,
 	KEY_SMALLER,
 	KEY_AND,
@@ -36,13 +38,15 @@ struct search_node {
 	uint64_t keywords;                /* KEY_KEYWORD: 0: the keyword is not known, nothing has it */
 	struct imap_seqset set;           /* KEY_SEQ, KEY_UID: resolved */
 	long day;
-	uint32_t size;
+	uint32_t size;                    /* or seconds */
 	const char *field; /* KEY_HEADER */
 	struct span text;  /* UTF-8, folded; empty: the field has to be there */
 };
 
 /* Parse "CHARSET x keys..."; NULL: answered. */
 struct search_node *search_parse(struct session *s, struct imap_scan *a);
+/* The same with a charset that was given before (SORT, THREAD). */
+struct search_node *search_parse_charset(struct session *s, struct imap_scan *a, struct span charset);
 /* Does the message at this position of the view match? m->view is loaded when first needed. */
 struct search_msg {
 	struct session *s;
@@ -56,6 +60,28 @@ struct search_msg {
 };
 bool search_matches(struct search_msg *m, const struct search_node *n);
 void search_unload(struct search_msg *m);
+
+/* search-run.c: positions in the view of what matches, ascending, in s->arena. */
+uint32_t *search_run(struct session *s, const struct search_node *program, uint32_t *n_r);
+
+/* search-return.c */
+enum search_return_what {
+	RETURN_MIN = 1,
+	RETURN_MAX = 2,
+	RETURN_COUNT = 4,
+	RETURN_ALL = 8,
+	RETURN_SAVE = 16,
+	RETURN_PARTIAL = 32,
+};
+struct search_return {
+	bool extended; /* RETURN was given */
+	unsigned what;
+	struct partial_range partial;
+};
+/* "RETURN (...) ", if it is there. */
+bool search_return_scan(struct imap_scan *a, struct search_return *r_r);
+/* "* ESEARCH ..." or "* plain 1 2 3" for these positions of the view, in this order; and SAVE. */
+void search_answer(struct session *s, const struct search_return *r, const char *plain, uint32_t *at, uint32_t n);
 
 /* search-text.c */
 /* Lower case of what has one: ASCII, Latin, Greek and Cyrillic letters, in place (no letter changes its length). */

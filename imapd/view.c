@@ -292,6 +292,7 @@ void view_close(struct session *s)
 	box_put(s->box);
 	s->box = NULL;
 	s->mb = NULL;
+	saved_clear(s);
 	free(s->view.msg);
 	for (unsigned i = 0; i < s->view.nkeywords; i++)
 		free(s->view.keyword[i]);
@@ -345,6 +346,21 @@ bool view_indices(struct session *s, struct imap_seqset *set, uint32_t **at_r, u
 	return true;
 }
 
+/* "$", RFC 5182: what has been expunged is not in it any more, and nothing of it is an error. */
+static void saved_indices(struct session *s, uint32_t **at_r, uint32_t *n_r)
+{
+	const struct view *v = &s->view;
+
+	*at_r = arena_array(&s->arena, s->nsaved + 1, sizeof(**at_r));
+	*n_r = 0;
+	for (uint32_t i = 0; i < s->nsaved; i++) {
+		uint32_t at = position(v, s->saved[i]);
+
+		if (at < v->n && v->msg[at].uid == s->saved[i])
+			(*at_r)[(*n_r)++] = at;
+	}
+}
+
 bool view_scan_set(struct session *s, struct imap_scan *a, uint32_t **at_r, uint32_t *n_r)
 {
 	struct imap_seqset set;
@@ -353,6 +369,10 @@ bool view_scan_set(struct session *s, struct imap_scan *a, uint32_t **at_r, uint
 	if (!imap_scan_word(a, &word)) {
 		reply_bad(s, a->error);
 		return false;
+	}
+	if (span_is(word, "$")) {
+		saved_indices(s, at_r, n_r);
+		return true;
 	}
 	if (!imap_seqset_parse(&s->arena, word, &set)) {
 		reply_bad(s, s->by_uid ? "Invalid UID messageset" : "Invalid messageset");

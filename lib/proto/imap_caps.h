@@ -7,4 +7,5 @@
 /* After login: all of it. imapd sends this in the OK of the login command and for CAPABILITY. */
 #define IMAP_CAPABILITIES_USER                                                                                         \
 	IMAP_CAPABILITIES_BASE                                                                                         \
-	" NAMESPACE CHILDREN UNSELECT UIDPLUS MULTIAPPEND MOVE SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE"
+	" NAMESPACE CHILDREN UNSELECT UIDPLUS MULTIAPPEND MOVE SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE"       \
+	" ESEARCH SEARCHRES WITHIN PARTIAL"
