@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Passwords that were right a moment ago. An entry is a keyed digest of everything that decided: user, password, service, mechanism,
- * and the state of the files that were asked; when one of them changes, no old entry fits any more. Refusals are not kept.
+ * Passwords that were right a moment ago. An entry is a keyed digest of everything that decided: user, password,
+ * service, mechanism, and the state of the files that were asked; when one of them changes, no old entry fits any more.
+ * Refusals are not kept.
  */
 #include <stdio.h>
 #include <stdlib.h>

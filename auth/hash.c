@@ -31,7 +31,8 @@ static bool digest_matches(const struct auth_digest *d, const char *password)
 	bool same;
 
 	same = md && EVP_DigestInit_ex(md, EVP_get_digestbyname(d->name), NULL) == 1 &&
-	       EVP_DigestUpdate(md, password, strlen(password)) == 1 && EVP_DigestUpdate(md, d->digest + d->bytes, d->salt_len) == 1 &&
+	       EVP_DigestUpdate(md, password, strlen(password)) == 1 &&
+	       EVP_DigestUpdate(md, d->digest + d->bytes, d->salt_len) == 1 &&
 	       EVP_DigestFinal_ex(md, made, &len) == 1 && len == d->bytes &&
 	       auth_secret_eq(span_of((const char *)made, len), span_of(d->digest, d->bytes));
 	EVP_MD_CTX_free(md);
@@ -100,8 +101,9 @@ enum passdb_status hash_verify(struct span field, const char *password, const ch
 		break;
 	case AUTH_SCHEME_SCRAM_SHA_1:
 	case AUTH_SCHEME_SCRAM_SHA_256:
-		status = verify_scram(rest, auth_scheme_parse(field, &rest) == AUTH_SCHEME_SCRAM_SHA_1 ? SCRAM_SHA_1 : SCRAM_SHA_256,
-				      password, why_r);
+		status = verify_scram(
+		    rest, auth_scheme_parse(field, &rest) == AUTH_SCHEME_SCRAM_SHA_1 ? SCRAM_SHA_1 : SCRAM_SHA_256,
+		    password, why_r);
 		break;
 	case AUTH_SCHEME_NONE:
 	case AUTH_SCHEME_LOCKED:

@@ -31,7 +31,7 @@ static struct stream *open_hook(void)
 		log_error("oauth2_introspection: unix:PATH is expected");
 		return NULL;
 	}
-	strcpy(sun.sun_path, path + 5);
+	memcpy(sun.sun_path, path + 5, strlen(path + 5));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&sun, sizeof sun) < 0) {
 		log_error("connect to %s: %s", path, strerror(errno));
@@ -63,7 +63,8 @@ enum passdb_status oauth_verify(struct attempt *at)
 	s = open_hook();
 	if (s == NULL)
 		return PASSDB_TEMP;
-	stream_printf(s, "VERIFY\t" SPAN_FMT "\t%s\t%s\t%s\t", SPAN_ARG(at->login.service), sasl_mech_str(at->mech), at->name, at->ip);
+	stream_printf(s, "VERIFY\t" SPAN_FMT "\t%s\t%s\t%s\t", SPAN_ARG(at->login.service), sasl_mech_str(at->mech),
+		      at->name, at->ip);
 	stream_write(s, at->login.password);
 	stream_puts(s, "\n");
 	if (stream_line(s, LINE_BYTES, &line, NULL) == IO_OK) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Letters that are in an mbox but not yet durable there. The queue keeps them until their mailbox was synced, which happens once per
- * mailbox_sync_interval for all letters that came meanwhile. A crash before that delivers them again, and deliver.h's keys
- * recognise what is whole in the mailbox and complete what is not.
+ * Letters that are in an mbox but not yet durable there. The queue keeps them until their mailbox was synced, which
+ * happens once per mailbox_sync_interval for all letters that came meanwhile. A crash before that delivers them again,
+ * and deliver.h's keys recognise what is whole in the mailbox and complete what is not.
  */
 #pragma once
 #include <stddef.h>

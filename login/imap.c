@@ -104,8 +104,8 @@ static bool cmd_login(struct login *l, const struct imap_command *cmd, enum endi
 	struct credentials c = { .tag = cmd->tag };
 
 	question_init(l, &c.question, cmd->tag);
-	if (!imap_scan_astring(&scan, &c.question.user) || !imap_scan_sp(&scan) || !imap_scan_astring(&scan, &c.question.password) ||
-	    !imap_scan_end(&scan))
+	if (!imap_scan_astring(&scan, &c.question.user) || !imap_scan_sp(&scan) ||
+	    !imap_scan_astring(&scan, &c.question.password) || !imap_scan_end(&scan))
 		return bad(l, cmd->tag, "LOGIN expects a user name and a password.", end_r);
 	if (!password_allowed(l)) {
 		wipe_span(c.question.password);

@@ -49,7 +49,8 @@ static void forget(struct dest *d)
 
 static bool unused(const struct dest *d)
 {
-	return d->state == DEST_UP && d->ntasks == 0 && d->busy == 0 && list_empty(&d->waiters) && d->rest_until_ms <= clock_mono_ms();
+	return d->state == DEST_UP && d->ntasks == 0 && d->busy == 0 && list_empty(&d->waiters) &&
+	       d->rest_until_ms <= clock_mono_ms();
 }
 
 /* --- handing out -------------------------------------------------------------------------------------------------- */

@@ -17,7 +17,14 @@
 #include "lib/io/frame.h"
 #include "qmgr/qmgr.h"
 
-enum { CONNECT_MS = 200, RETRY_FIRST_MS = 500, RETRY_MAX_MS = 60 * 1000, AGENT_IDLE_MS = 30 * 1000, TURN_MESSAGES = 100, STRAYS_MS = 200 };
+enum {
+	CONNECT_MS = 200,
+	RETRY_FIRST_MS = 500,
+	RETRY_MAX_MS = 60 * 1000,
+	AGENT_IDLE_MS = 30 * 1000,
+	TURN_MESSAGES = 100,
+	STRAYS_MS = 200
+};
 
 struct agent {
 	struct loop_source source;
@@ -224,7 +231,8 @@ static void agent_died(struct agent *g)
 
 	if (at_work)
 		log_warn("transport %s: a delivery agent ended in the middle of a job", t->name);
-	/* It may have been killed with letters whose mailbox was not durable yet: they are still in the queue, and not in our memory. */
+	/* It may have been killed with letters whose mailbox was not durable yet: they are still in the queue, and not
+	 * in our memory. */
 	scan_start(STRAYS_MS);
 	for (size_t i = 0; i < g->nparts; i++)
 		if (!g->parts[i].done)
@@ -510,7 +518,8 @@ static struct dest *choose(struct agent *g)
 	struct list_node *n = list_first(&t->ready);
 	struct dest *own = g->dest;
 
-	if (own && own->state == DEST_UP && own->ntasks > 0 && own->busy < own->window && !dest_rests(own) && (g->turn < TURN_MESSAGES || n == NULL))
+	if (own && own->state == DEST_UP && own->ntasks > 0 && own->busy < own->window && !dest_rests(own) &&
+	    (g->turn < TURN_MESSAGES || n == NULL))
 		return own;
 	return n ? list_entry(n, struct dest, in_ready) : NULL;
 }

@@ -337,10 +337,12 @@ static void warn_of(const char *parameter, const struct rule_list *l)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->uses[i].rule == &broken_rule)
-			log_error("%s: unknown or incomplete restriction \"" SPAN_FMT "\": whoever gets there is deferred", parameter,
-				  SPAN_ARG(l->uses[i].arg));
+			log_error("%s: unknown or incomplete restriction \"" SPAN_FMT
+				  "\": whoever gets there is deferred",
+				  parameter, SPAN_ARG(l->uses[i].arg));
 		else if (l->uses[i].rule->decide == permit_mx_backup && !*conf->permit_mx_backup_networks)
-			log_warn("%s: permit_mx_backup trusts other people's DNS records; name the domains in relay_domains instead",
+			log_warn("%s: permit_mx_backup trusts other people's DNS records; name the domains in "
+				 "relay_domains instead",
 				 parameter);
 		else if (l->uses[i].rule == &class_rule)
 			continue;
@@ -463,8 +465,8 @@ static void keep_actions(struct smtpd_session *s)
 {
 	struct access_actions *t = &s->txn.actions;
 
-	s->actions = (struct access_actions){ t->hold, t->discard, arena_span(&s->arena, t->redirect), arena_span(&s->arena, t->bcc),
-					      arena_span(&s->arena, t->prepend) };
+	s->actions = (struct access_actions){ t->hold, t->discard, arena_span(&s->arena, t->redirect),
+					      arena_span(&s->arena, t->bcc), arena_span(&s->arena, t->prepend) };
 }
 
 /* --- the stages --------------------------------------------------------------------------------------------------- */

@@ -26,7 +26,8 @@ static enum decision check_addresses(struct check *c, const struct use *u, struc
 	if (dns_native_addresses(&c->s->cmd, host, DNS_WANT_A | DNS_WANT_AAAA, &answer) != DNS_OK)
 		return NEXT;
 	for (size_t i = 0; i < answer.nrecords && d == NEXT; i++)
-		d = check_address(c, u, arena_span(&c->s->cmd, span_cstr(netaddr_text(&answer.records[i].addr, text))), t.name, t.what);
+		d = check_address(c, u, arena_span(&c->s->cmd, span_cstr(netaddr_text(&answer.records[i].addr, text))),
+				  t.name, t.what);
 	return d;
 }
 

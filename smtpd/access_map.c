@@ -140,7 +140,8 @@ static bool look_mail(struct check *c, const struct use *u, struct span address,
 	if (look(c, u, address, t.name, t.what, d) || whole_only(u->arg))
 		return true;
 	if (extended && whole.domain.len &&
-	    look(c, u, span_cstr(arena_printf(a, SPAN_FMT "@" SPAN_FMT, SPAN_ARG(user), SPAN_ARG(whole.domain))), t.name, t.what, d))
+	    look(c, u, span_cstr(arena_printf(a, SPAN_FMT "@" SPAN_FMT, SPAN_ARG(user), SPAN_ARG(whole.domain))),
+		 t.name, t.what, d))
 		return true;
 	if (whole.domain.len && look_domain(c, u, whole.domain, t.name, t.what, d))
 		return true;

@@ -122,15 +122,17 @@ static enum decision result_redirect(struct check *c, struct result r)
 	}
 	if (too_late(c, &r, "REDIRECT"))
 		return NEXT;
-	log_decision(c, "redirect", arena_printf(&c->s->cmd, "<" SPAN_FMT ">: %s triggers REDIRECT " SPAN_FMT, SPAN_ARG(r.name), r.what,
-						 SPAN_ARG(r.text)));
+	log_decision(c, "redirect",
+		     arena_printf(&c->s->cmd, "<" SPAN_FMT ">: %s triggers REDIRECT " SPAN_FMT, SPAN_ARG(r.name),
+				  r.what, SPAN_ARG(r.text)));
 	c->s->txn.actions.redirect = arena_span(&c->s->txn.arena, r.text);
 	return NEXT;
 }
 
 static void append(struct arena *a, struct span *list, struct span text)
 {
-	*list = list->len ? span_cstr(arena_printf(a, SPAN_FMT "\n" SPAN_FMT, SPAN_ARG(*list), SPAN_ARG(text))) : arena_span(a, text);
+	*list = list->len ? span_cstr(arena_printf(a, SPAN_FMT "\n" SPAN_FMT, SPAN_ARG(*list), SPAN_ARG(text)))
+			  : arena_span(a, text);
 }
 
 static enum decision result_bcc(struct check *c, struct result r)

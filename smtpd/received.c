@@ -12,7 +12,8 @@ static void put_client(struct buf *b, const struct smtpd_session *s)
 {
 	const char *v6 = s->peer.family == AF_INET6 ? "IPv6:" : "";
 
-	buf_addf(b, "Received: from " SPAN_FMT " (" SPAN_FMT " [%s%s])", SPAN_ARG(s->helo), SPAN_ARG(s->client_name), v6, s->peer_text);
+	buf_addf(b, "Received: from " SPAN_FMT " (" SPAN_FMT " [%s%s])", SPAN_ARG(s->helo), SPAN_ARG(s->client_name),
+		 v6, s->peer_text);
 	if (s->sasl_user.len && conf->smtpd_sasl_authenticated_header)
 		buf_addf(b, "\n\t(Authenticated sender: " SPAN_FMT ")", SPAN_ARG(s->sasl_user));
 	buf_addf(b, "\n\tby %s (%s) with %s%s id %s", conf->myhostname, conf->mail_name, smtpd_protocol(s),

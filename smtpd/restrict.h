@@ -75,7 +75,8 @@ bool parent_domain(struct span domain, struct span *name);
 enum decision check_domain(struct check *c, const struct use *u, struct span domain, struct span name, const char *what);
 enum decision check_address(struct check *c, const struct use *u, struct span address, struct span name, const char *what);
 /* What a table (or policy service) said about name. origin: the table, for log lines. */
-enum decision apply_result(struct check *c, const char *origin, struct span key, struct span value, struct span name, const char *what);
+enum decision apply_result(struct check *c, const char *origin, struct span key, struct span value, struct span name,
+			   const char *what);
 
 /* Rules, by file. restrict_client.c */
 enum decision permit_mynetworks(struct check *c, const struct use *u);

@@ -58,8 +58,8 @@ static enum decision domain_must_exist(struct check *c, struct about_text t, boo
 	status = dns_lookup(&c->s->cmd, t.domain, DNS_MX, &answer);
 	if (status == DNS_OK && dns_is_null_mx(&answer))
 		return refuse(c, is_sender ? 550 : 556, is_sender ? "4.7.27" : "4.1.10",
-			      "<" SPAN_FMT ">: %s rejected: Domain " SPAN_FMT " does not accept mail (nullMX)", SPAN_ARG(t.name), t.what,
-			      SPAN_ARG(t.domain));
+			      "<" SPAN_FMT ">: %s rejected: Domain " SPAN_FMT " does not accept mail (nullMX)",
+			      SPAN_ARG(t.name), t.what, SPAN_ARG(t.domain));
 	if (status == DNS_NODATA || status == DNS_NXDOMAIN)
 		status = dns_addresses(&c->s->cmd, t.domain, DNS_WANT_A | DNS_WANT_AAAA, &answer);
 	if (status == DNS_OK)
@@ -115,8 +115,8 @@ enum decision reject_multi_recipient_bounce(struct check *c, const struct use *u
 	(void)u;
 	if (!c->s->txn.have_sender || c->s->txn.env.sender.len || !more)
 		return NEXT;
-	return refuse(c, (int)conf->multi_recipient_bounce_reject_code, "5.5.3", "<" SPAN_FMT ">: %s rejected: Multi-recipient bounce",
-		      SPAN_ARG(c->name), c->what);
+	return refuse(c, (int)conf->multi_recipient_bounce_reject_code, "5.5.3",
+		      "<" SPAN_FMT ">: %s rejected: Multi-recipient bounce", SPAN_ARG(c->name), c->what);
 }
 
 /* --- relaying ----------------------------------------------------------------------------------------------------- */

@@ -61,8 +61,8 @@ enum decision reject_unknown_helo(struct check *c, const struct use *u)
 	if (status == DNS_OK)
 		return NEXT;
 	if (status == DNS_NXDOMAIN || status == DNS_NODATA)
-		return refuse(c, (int)conf->unknown_hostname_reject_code, "4.7.1", "<" SPAN_FMT ">: Helo command rejected: Host not found",
-			      SPAN_ARG(helo));
+		return refuse(c, (int)conf->unknown_hostname_reject_code, "4.7.1",
+			      "<" SPAN_FMT ">: Helo command rejected: Host not found", SPAN_ARG(helo));
 	return put_off(c, conf->unknown_helo_hostname_tempfail_action, 450, "4.7.1",
 		       "<" SPAN_FMT ">: Helo command rejected: Host not found", SPAN_ARG(helo));
 }

@@ -111,9 +111,10 @@ void tls_relay(struct stream *s, int plain_fd, int64_t grace_ms);
 /* --- bundles: certificates and keys as one text ------------------------------------------------------------------ */
 
 /*
- * A bundle is PEM blocks: a key and its certificate chain, again and again. A line `# name HOST' says for which name the blocks
- * behind it are (HOST ".example.com": every name below). files: of one name ("" for the nameless part), each with certificates, keys
- * or both, in Postfix's order (key before its chain) or a chain file followed by its key's file. False: why_r.
+ * A bundle is PEM blocks: a key and its certificate chain, again and again. A line `# name HOST' says for which name
+ * the blocks behind it are (HOST ".example.com": every name below). files: of one name ("" for the nameless part), each
+ * with certificates, keys or both, in Postfix's order (key before its chain) or a chain file followed by its key's
+ * file. False: why_r.
  */
 bool tls_bundle_add(struct buf *b, const char *name, const char *const *files, size_t nfiles, char why_r[TLS_WHY_MAX]);
 

@@ -145,7 +145,8 @@ enum sasl_step sasl_server_begin(struct sasl_server *s, struct arena *a, enum sa
 	if (mech == SASL_CRAM_MD5) {
 		if (initial.ptr)
 			return SASL_MALFORMED;
-		s->message = span_cstr(arena_printf(a, "<" SPAN_FMT "@" SPAN_FMT ">", SPAN_ARG(setup->nonce), SPAN_ARG(setup->host)));
+		s->message = span_cstr(
+		    arena_printf(a, "<" SPAN_FMT "@" SPAN_FMT ">", SPAN_ARG(setup->nonce), SPAN_ARG(setup->host)));
 		return ask(s, s->message);
 	}
 	if (initial.ptr == NULL)

@@ -40,7 +40,8 @@ struct verdict outcome_final(struct verdict v);
 bool outcome_report(const struct job_message *m, const struct outcome *of, bool site_down, struct span reason,
 		    struct buf *frame) __attribute__((warn_unused_result));
 /* The same for a message that is done but must stay in the queue for now: the caller removes it later. */
-bool outcome_report_kept(const struct job_message *m, const struct outcome *of, struct buf *frame) __attribute__((warn_unused_result));
+bool outcome_report_kept(const struct job_message *m, const struct outcome *of, struct buf *frame)
+    __attribute__((warn_unused_result));
 
 /*
  * Append microseconds as seconds, the way delay= and delays= show them: two significant digits, whole seconds from 10 s

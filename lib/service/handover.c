@@ -220,5 +220,7 @@ bool handover_get_session(struct span frame, struct arena *a, struct handover_se
 
 _Static_assert(3 * HANDOVER_PATH_MAX + HANDOVER_INPUT_MAX + HANDOVER_TAG_MAX + HANDOVER_USER_MAX + 1024 < FRAME_MAX,
 	       "a full SESSION frame fits");
-_Static_assert(HANDOVER_PASSWORD_MAX + HANDOVER_MESSAGE_MAX + HANDOVER_INPUT_MAX + HANDOVER_TAG_MAX + HANDOVER_USER_MAX + 1024 < FRAME_MAX,
+_Static_assert(HANDOVER_PASSWORD_MAX + HANDOVER_MESSAGE_MAX + HANDOVER_INPUT_MAX + HANDOVER_TAG_MAX +
+		       HANDOVER_USER_MAX + 1024 <
+		   FRAME_MAX,
 	       "a full LOGIN frame fits");

@@ -37,7 +37,8 @@ struct handover_login {
 	struct span service;    /* "imap", "pop3", or "smtp": verified, but nothing is handed over */
 	struct span mechanism;  /* "PLAIN", "LOGIN", "SCRAM-SHA-256", ...: decides what password and message hold */
 	struct span user;       /* as the client gave it */
-	struct span password;   /* password, or the client's proof: CRAM-MD5 its digest in hex, SCRAM ClientProof, OAUTH* the token */
+	struct span password; /* password, or the client's proof: CRAM-MD5 its digest in hex, SCRAM ClientProof, OAUTH*
+				 the token */
 	struct span message;    /* what the proof is about: CRAM-MD5 the challenge, SCRAM the AuthMessage; else empty */
 	struct span tag;        /* IMAP tag of the command, empty for POP3 */
 	struct span input;      /* bytes after the command that login has already read */

@@ -51,6 +51,7 @@ struct penalty *penalty_open(const char *path)
 	p->fd = open_file(path);
 	if (p->fd < 0)
 		flags |= MAP_ANONYMOUS;
+	/* cppcheck-suppress invalidFunctionArg ; -1 is what MAP_ANONYMOUS wants */
 	p->places = mmap(NULL, table_bytes, PROT_READ | PROT_WRITE, flags, p->fd, 0);
 	must(p->places != MAP_FAILED);
 	return p;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Failed logins, counted by the network of the client (IPv4 address, IPv6 /64) and by account, for all services and processes that
- * open the same file. Counts are forgotten after PENALTY_FORGET_S without a failure. A place in the table is found by a keyed hash; when
- * its neighbourhood is full, the one that has been quiet for longest makes room.
+ * Failed logins, counted by the network of the client (IPv4 address, IPv6 /64) and by account, for all services and
+ * processes that open the same file. Counts are forgotten after PENALTY_FORGET_S without a failure. A place in the
+ * table is found by a keyed hash; when its neighbourhood is full, the one that has been quiet for longest makes room.
  */
 #pragma once
 #include <stdint.h>
