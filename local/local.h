@@ -7,10 +7,8 @@
  *	virtual.c   the same for the transport `virtual': tables instead of users
  *	mailbox.c   letters into one mailbox, one lock and one fsync per batch
  *	later.c     letters whose mailbox is made durable once per interval, for all of them
- *	command.c   |commands: rights, environment, time limit, exit status
+ *	command.c   |commands: rights, environment, exit status
  *	forward.c   addresses elsewhere: a new queue message
- *	letter.c    the message at hand: trace header, loop guard, content
- *	rights.c    whose rights a delivery has; becoming that user and root again
  *
  * Single-threaded: the process changes its effective identity.
  */
@@ -25,57 +23,8 @@
 #include "lib/base/verdict.h"
 #include "lib/map/userdb.h"
 #include "lib/queue/job.h"
-
-/* --- rights.c ----------------------------------------------------------------------------------------------------- */
-
-/* Whose rights a delivery has. In unprivileged mode they are always those of the process. */
-struct rights {
-	uid_t uid;
-	gid_t gid;
-	const char *name, *home, *shell; /* for a command's environment */
-};
-
-bool rights_privileged(void); /* the process may change identity */
-struct rights rights_of_user(struct arena *a, const struct user *u);
-/* The owner of a file that names commands and files: default_privs when that is root. False: no such account, logged.
- */
-bool rights_of_owner(struct arena *a, uid_t owner, struct rights *r);
-bool rights_default(struct arena *a, struct rights *r);
-/* Take on effective identity (group: instead of r's own, (gid_t)-1 for that). False: could not, errno; nothing has
- * changed. */
-bool rights_become(const struct rights *r, gid_t group) __attribute__((warn_unused_result));
-bool rights_become_mail_owner(void) __attribute__((warn_unused_result)); /* to write into the queue */
-void rights_restore(void);                                               /* root again, as before; dies if it cannot */
-/* In a child, before exec: for good, saved ids too. */
-bool rights_become_for_good(const struct rights *r) __attribute__((warn_unused_result));
-
-/* --- letter.c ----------------------------------------------------------------------------------------------------- */
-
-enum { LETTER_HEADER_MAX = 256 * 1024, LETTER_TRACE_MAX = 100 }; /* bytes searched for, number of Delivered-To: */
-
-struct letter {
-	const struct job_message *m;
-	struct queue_message *message;
-	int64_t start_us;
-	struct span delivered_to[LETTER_TRACE_MAX]; /* the addresses of its Delivered-To: fields */
-	size_t ndelivered_to;
-	size_t hops;     /* number of its Received: fields */
-	uint64_t offset; /* letter_next: how far it has come */
-};
-
-/* Open the message and read its header. Anything but QUEUE_OK: logged; nothing to close. */
-enum queue_status letter_open(struct letter *l, struct arena *a, const struct job_message *m);
-void letter_close(struct letter *l);
-/* Has it been delivered to this address before? */
-bool letter_looped(const struct letter *l, struct span address);
-/* Does prepend_delivered_header name this kind of delivery: "command", "file", "forward"? */
-bool letter_prepends(const char *kind);
-/* Return-Path:, X-Original-To: and, when delivered is not empty, Delivered-To:. In a. */
-struct span letter_headers(struct arena *a, struct span sender, struct span original, struct span delivered);
-/* Content in chunks from the beginning, for deliver_add and others: letter_rewind, then next(l, &chunk) until it is
- * empty. */
-void letter_rewind(struct letter *l);
-bool letter_next(void *letter, struct span *chunk_r);
+#include "lib/service/letter.h"
+#include "lib/service/rights.h"
 
 /* --- expand.c, virtual.c ------------------------------------------------------------------------------------------ */
 

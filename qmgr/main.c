@@ -89,6 +89,7 @@ int main(int argc, char **argv)
 		.program = "qmgr",
 		.shape = SERVICE_RUN,
 		.identity = SERVICE_AS_MAIL_OWNER,
+		.before_jail = services_read,
 		.after_jail = route_init,
 		.run = run,
 		.exclusive = true,

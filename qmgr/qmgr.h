@@ -162,6 +162,11 @@ void transport_run_all(void);
 void transport_probe(struct transport *t, struct dest *d);
 void transport_each(void (*each)(struct span name, void *transport, void *arg), void *arg);
 
+/* --- services.c --- */
+void services_read(void); /* before the jail */
+bool services_runs(const char *transport, const char *program); /* without a line in master.cf: by its name */
+unsigned services_agents(const char *transport, unsigned limit); /* at most limit */
+
 /* --- scan.c --- */
 void scan_start(int64_t delay_ms); /* look for messages that are not known; merges with a scan that is due */
 bool scan_step(void);              /* some more of a running scan; false when none is running */

@@ -55,7 +55,7 @@ static bool is_notices(const struct transport *t)
 
 static bool is_mailbox(const struct transport *t)
 {
-	return strcmp(t->name, "local") == 0 || strcmp(t->name, "virtual") == 0;
+	return services_runs(t->name, "local") || strcmp(t->name, "virtual") == 0;
 }
 
 static void set_limits(struct transport *t)
@@ -67,6 +67,7 @@ static void set_limits(struct transport *t)
 	t->agents_max = (unsigned)conf_transport_int(conf, t->name, "_transport_concurrency_limit",
 						     mailbox || is_notices(t) ? conf->mailbox_transport_concurrency_limit
 									      : conf->default_transport_concurrency_limit);
+	t->agents_max = services_agents(t->name, t->agents_max);
 	t->dest_limit = (unsigned)conf_transport_int(conf, t->name, "_destination_concurrency_limit", dest_default);
 	t->rcpt_limit = (unsigned)conf_transport_int(conf, t->name, "_destination_recipient_limit",
 						     mailbox ? 1 : conf->default_destination_recipient_limit);

@@ -95,10 +95,12 @@ static void read_options(int argc, char **argv, const struct service *s)
 	char letters[64];
 	int letter;
 
-	snprintf(letters, sizeof letters, "n:c:g:s:o:r%s", s->option_letters ? s->option_letters : "");
+	snprintf(letters, sizeof letters, "%sn:c:g:s:o:r%s", s->words ? "+" : "", s->option_letters ? s->option_letters : "");
 	while ((letter = getopt(argc, argv, letters)) != -1)
 		take_option(letter, optarg);
-	if (optind < argc)
+	if (s->words)
+		s->words(argv + optind, (size_t)(argc - optind));
+	else if (optind < argc)
 		log_fatal("unexpected argument: %s", argv[optind]);
 	if (worker.name == NULL || args.config_dir == NULL || worker.nlisteners < 0 ||
 	    worker.nlisteners > WORKER_LISTENERS_MAX)

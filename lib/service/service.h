@@ -51,6 +51,7 @@ struct service {
 	void (*session)(const struct service_session *s);     /* THREADS, SINGLE */
 	void (*run)(const int *listeners, int nlisteners);    /* RUN: return to exit */
 	void (*at_exit)(void);         /* last sessions are over */
+	void (*words)(char *const *words, size_t n); /* own arguments that are no options; from the first on, all are words */
 	const char *option_letters;    /* getopt letters of own options, e.g. "P:" */
 	size_t stack_bytes;            /* of a session thread; 0: 128 KiB */
 	bool exclusive;                /* never two of them: start-up waits until the one before has left (qmgr) */

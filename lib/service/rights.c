@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "local/local.h"
+#include "lib/service/rights.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -51,10 +51,15 @@ static bool rights_of_account(struct arena *a, const char *name, uid_t uid, stru
 	else if (!rights_privileged())
 		*r = (struct rights){ geteuid(), getegid(), "nobody", "/", "/bin/sh" };
 	else if (name)
-		log_error("default_privs: account \"%s\": %s", name, err ? strerrordesc_np(err) : "does not exist");
+		log_error("account \"%s\": %s", name, err ? strerrordesc_np(err) : "does not exist");
 	else
 		log_error("account of user id %u: %s", uid, err ? strerrordesc_np(err) : "does not exist");
 	return found || !rights_privileged();
+}
+
+bool rights_of_name(struct arena *a, const char *name, struct rights *r)
+{
+	return rights_of_account(a, name, 0, r);
 }
 
 bool rights_default(struct arena *a, struct rights *r)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "local/local.h"
+#include "lib/service/letter.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,7 +8,9 @@
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/proto/addr.h"
+#include "lib/proto/date.h"
 #include "lib/proto/header.h"
+#include "lib/service/rights.h"
 
 /* The header as one span in the arena, or the first LETTER_HEADER_MAX bytes of it. */
 static bool read_header(struct letter *l, struct arena *a, struct span *header_r)
@@ -88,7 +90,7 @@ bool letter_looped(const struct letter *l, struct span address)
 }
 
 /* Addresses are free of control bytes where they enter; should one have slipped in, it cannot start a new line. */
-static void put_field(struct buf *b, struct arena *a, const char *name, struct span address, bool brackets)
+void letter_put_field(struct buf *b, struct arena *a, const char *name, struct span address, bool brackets)
 {
 	struct span text = addr_quote(a, address);
 	size_t start;
@@ -112,17 +114,28 @@ bool letter_prepends(const char *kind)
 	return false;
 }
 
+struct span letter_from_line(struct arena *a, struct span sender)
+{
+	char date[DATE_TEXT_MAX];
+	char *from = arena_cstr(a, sender.len > 0 ? addr_quote(a, sender) : SPAN("MAILER-DAEMON"));
+
+	for (char *p = from; *p; p++)
+		if (ascii_iscntrl(*p) || *p == ' ')
+			*p = '?';
+	return span_cstr(arena_printf(a, "From %s  %s\n", from, date_mbox(clock_wall(), date)));
+}
+
 struct span letter_headers(struct arena *a, struct span sender, struct span original, struct span delivered)
 {
 	struct buf b;
 	struct span out;
 
 	buf_init(&b, 8 * ADDR_BYTES_MAX + 8 * QUEUE_ADDRESS_MAX);
-	put_field(&b, a, "Return-Path", sender, true);
+	letter_put_field(&b, a, "Return-Path", sender, true);
 	if (original.len > 0)
-		put_field(&b, a, "X-Original-To", original, false);
+		letter_put_field(&b, a, "X-Original-To", original, false);
 	if (delivered.len > 0)
-		put_field(&b, a, "Delivered-To", delivered, false);
+		letter_put_field(&b, a, "Delivered-To", delivered, false);
 	out = arena_span(a, buf_span(&b));
 	buf_free(&b);
 	return out;
