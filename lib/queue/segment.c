@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/base/mem.h"
@@ -19,7 +20,7 @@
 static const char segment_magic[8] = { 'P', 'H', 'Q', 'L', 'O', 'G', '0', '1' };
 static const char record_magic[4] = { 'P', 'H', 'L', 'R' };
 
-enum { STATE_LIVE = 0x4556494c, STATE_DONE = 0x454e4f44, ZEROS = 256 * 1024, HEADER_CRC_AT = 20, RECORD_CRC_AT = 16 };
+enum { STATE_LIVE = 0x4556494c, STATE_DONE = 0x454e4f44, ZEROS = 256 * 1024, SPARE = 4, HEADER_CRC_AT = 20, RECORD_CRC_AT = 16 };
 
 static struct segment *_Atomic open_segments[LOG_SEGMENTS_MAX];
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
@@ -128,12 +129,20 @@ static int sync_directory(void)
 	return result;
 }
 
+/* Not the last space there is: mail in files of its own needs it more. */
+static bool room_for(uint64_t size)
+{
+	struct statvfs fs;
+
+	return statvfs("log", &fs) < 0 || (uint64_t)fs.f_bavail * fs.f_frsize / SPARE >= size;
+}
+
 /* Blocks are written now, not only reserved: a later fdatasync then has no metadata to write. */
 struct segment *segment_create(uint64_t size)
 {
 	char path[32];
 
-	for (uint32_t number = 1; number < LOG_SEGMENTS_MAX; number++) {
+	for (uint32_t number = 1; room_for(size) && number < LOG_SEGMENTS_MAX; number++) {
 		struct segment *s;
 		int fd;
 
