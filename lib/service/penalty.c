@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -62,7 +63,7 @@ void penalty_close(struct penalty *p)
 	munmap(p->places, table_bytes);
 	if (p->fd >= 0)
 		close(p->fd);
-	mem_auto_free(&p);
+	free(p);
 }
 
 static void lock(const struct penalty *p, int how)

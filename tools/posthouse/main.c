@@ -181,6 +181,15 @@ static int set_permissions(const char *argument)
 	return ok ? 0 : 1;
 }
 
+static int user_rest_argc;
+static char **user_rest_argv;
+
+static int user(const char *argument)
+{
+	(void)argument;
+	return user_command(user_rest_argc, user_rest_argv);
+}
+
 static const struct verb {
 	const char *name;
 	int (*run)(const char *argument);
@@ -198,6 +207,7 @@ static const struct verb {
 	{ "flush", flush, true, "try to deliver everything in the queue now" },
 	{ "logrotate", logrotate, false, "open the log file anew" },
 	{ "set-permissions", set_permissions, true, "make and mend the directories" },
+	{ "user", user, true, "add, passwd, del NAME or list: users of a passwd-file; passwords on standard input" },
 	{ "version", version, true, "name and version" },
 };
 
@@ -230,10 +240,12 @@ int main(int argc, char **argv)
 		else if (letter == '?')
 			return usage();
 	verb = optind < argc ? find_verb(argv[optind]) : NULL;
-	if (verb == NULL || argc - optind > 2)
+	if (verb == NULL || (argc - optind > 2 && verb->run != user))
 		return usage();
 	config_dir = conf_dir(dir);
 	if (verb->run != check) /* which reports what is wrong by itself */
 		load(verb->starts);
+	user_rest_argc = argc - optind;
+	user_rest_argv = argv + optind;
 	return verb->run(argv[optind + 1]);
 }

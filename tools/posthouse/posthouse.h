@@ -22,3 +22,4 @@ int ask_master(enum control_verb verb, const char *argument, void (*each)(const 
 
 int show_status(bool json);
 int check_everything(void);
+int user_command(int argc, char **argv); /* argv[0] is "user" */
