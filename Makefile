@@ -88,10 +88,10 @@ endef
 $(foreach p,$(BUILT_PROGRAMS),$(eval $(call program,$(p),$(call prog_src,$(p)))))
 $(foreach t,$(BUILT_TOOLS),$(eval $(call program,$(t),$(call tool_src,$(t)))))
 
-# mailq and newaliases are sendmail under another name, as everywhere.
+# mailq and newaliases are sendmail under another name, as everywhere; lmtp is smtp.
 .PHONY: links
 links: $(BINS)
-	@for l in mailq newaliases; do [ -e $(B)/bin/sendmail ] && ln -sf sendmail $(B)/bin/$$l; done; true
+	@for l in mailq newaliases; do [ -e $(B)/bin/sendmail ] && ln -sf sendmail $(B)/bin/$$l; done; [ ! -e $(B)/bin/smtp ] || ln -sf smtp $(B)/bin/lmtp
 
 # --- tests ------------------------------------------------------------------------------------------------------------
 $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(LIB)

@@ -27,6 +27,7 @@ install: all
 	install -d $(addprefix $(DESTDIR),$(daemondir) $(sbindir) $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man7 $(mandir)/man8 \
 		$(unitdir) $(sysusersdir) $(sysconfdir)/posthouse)
 	install -m 755 $(BUILT_PROGRAMS:%=$(B)/bin/%) $(DESTDIR)$(daemondir)
+	ln -sf smtp $(DESTDIR)$(daemondir)/lmtp
 	install -m 755 $(BUILT_TOOLS:%=$(B)/bin/%) $(DESTDIR)$(sbindir)
 	for l in mailq newaliases; do ln -sf ../sbin/sendmail $(DESTDIR)$(bindir)/$$l; done
 	for s in 1 5 7 8; do for m in man/*.$$s; do [ ! -f $$m ] || install -m 644 $$m $(DESTDIR)$(mandir)/man$$s || exit 1; done; done

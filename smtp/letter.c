@@ -284,6 +284,26 @@ static enum io_status put_content(struct letter *l, struct peer *p, bool *read_r
 	return stream_flush(p->stream);
 }
 
+/*
+ * LMTP: one answer for each recipient that was accepted, in the order of the commands. What was answered before the connection
+ * broke stands.
+ */
+static void take_each_answer(struct letter *l, struct peer *p)
+{
+	for (size_t i = 0; i < l->m->nrcpts; i++) {
+		struct verdict v;
+
+		if (l->rcpts[i].state != LETTER_ACCEPTED)
+			continue;
+		if (!peer_answer(p, PEER_DOT, l->a, &v)) {
+			decide_all(l, v, p->parser.reply.code != 421);
+			return;
+		}
+		decide(l, i, peer_verdict(p, PEER_DOT, l->a), false);
+	}
+	p->unfinished = false;
+}
+
 /* Everybody ACCEPTED gets a verdict. */
 static void send_content(struct letter *l, struct peer *p)
 {
@@ -298,6 +318,8 @@ static void send_content(struct letter *l, struct peer *p)
 		decide_all(l, verdict_errno(l->a, "queue file read error", errno), true);
 	} else if (io != IO_OK) {
 		decide_all(l, peer_lost(p, PEER_BODY, io, l->a), false);
+	} else if (site_lmtp) {
+		take_each_answer(l, p);
 	} else if (!peer_answer(p, PEER_DOT, l->a, &v)) {
 		/* A 421 is an answer. Without one, the server may have the message: no other is to get it too. */
 		decide_all(l, v, p->parser.reply.code != 421);
@@ -315,6 +337,10 @@ static void send_lone_dot(struct letter *l, struct peer *p)
 {
 	struct verdict ignored;
 
+	if (site_lmtp) { /* there is no answer to wait for, and none to trust */
+		p->dead = true;
+		return;
+	}
 	stream_puts(p->stream, ".\r\n");
 	if (peer_answer(p, PEER_DOT, l->a, &ignored))
 		p->unfinished = false;

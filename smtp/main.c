@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* smtp: delivers mail to other servers. See courier.h for the life of a session. */
+/* smtp: delivers mail to other servers; under the name lmtp, by LMTP to mailbox servers. See courier.h for the life of a session. */
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/io/dns.h"
 #include "lib/service/service.h"
 #include "smtp/courier.h"
 #include "smtp/self.h"
+#include "smtp/site.h"
 
 static void before_jail(void)
 {
@@ -16,7 +17,7 @@ static void before_jail(void)
 
 int main(int argc, char **argv)
 {
-	static const struct service smtp = {
+	static struct service smtp = {
 		.program = "smtp",
 		.shape = SERVICE_THREADS,
 		.identity = SERVICE_AS_MAIL_OWNER,
@@ -24,5 +25,8 @@ int main(int argc, char **argv)
 		.session = courier_session,
 	};
 
+	site_lmtp = span_ends(span_cstr(argv[0]), "lmtp");
+	if (site_lmtp)
+		smtp.program = "lmtp";
 	return service_main(argc, argv, &smtp);
 }

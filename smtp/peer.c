@@ -5,6 +5,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
@@ -22,6 +25,7 @@ static const struct stage {
 	[PEER_GREETING] = { "receiving the initial server greeting", "connection" },
 	[PEER_EHLO] = { "performing the EHLO handshake", "EHLO command" },
 	[PEER_HELO] = { "performing the HELO handshake", "HELO command" },
+	[PEER_LHLO] = { "performing the LHLO handshake", "LHLO command" },
 	[PEER_RSET] = { "sending RSET", "RSET command" },
 	[PEER_MAIL] = { "sending MAIL FROM", "MAIL FROM command" },
 	[PEER_RCPT] = { "sending RCPT TO", "RCPT TO command" },
@@ -36,6 +40,7 @@ int64_t peer_timeout_ms(enum peer_stage stage)
 	case PEER_GREETING:
 	case PEER_EHLO:
 	case PEER_HELO:
+	case PEER_LHLO:
 		return conf->smtp_helo_timeout_ms;
 	case PEER_RSET:
 	case PEER_MAIL:
@@ -156,7 +161,7 @@ bool peer_answer(struct peer *p, enum peer_stage stage, struct arena *a, struct 
 		*trouble_r = garbage(p, stage, status, a);
 		return false;
 	}
-	if (p->parser.reply.code == 421 && stage > PEER_HELO) {
+	if (p->parser.reply.code == 421 && stage > PEER_LHLO) {
 		*trouble_r = peer_verdict(p, stage, a);
 		p->dead = true;
 		return false;
@@ -166,6 +171,26 @@ bool peer_answer(struct peer *p, enum peer_stage stage, struct arena *a, struct 
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
+static int connect_unix(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd, err;
+
+	if (strlen(path) >= sizeof to.sun_path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(to.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) < 0) {
+		err = errno;
+		close(fd);
+		errno = err;
+		return -1;
+	}
+	return fd;
+}
+
 static int connect_to(struct arena *a, const struct site_host *host, struct span name, struct verdict *trouble_r)
 {
 	const char *bind_text = host->addr.family == AF_INET ? conf->smtp_bind_address : conf->smtp_bind_address6;
@@ -174,6 +199,12 @@ static int connect_to(struct arena *a, const struct site_host *host, struct span
 	int fd;
 
 	local.port = 0;
+	if (host->path) {
+		fd = connect_unix(host->path);
+		if (fd < 0)
+			*trouble_r = verdict_make(a, "4.4.1", "connect to " SPAN_FMT ": %s", SPAN_ARG(name), strerrordesc_np(errno));
+		return fd;
+	}
 	fd = netaddr_connect(&host->addr, bound ? &local : NULL, clock_deadline(conf->smtp_connect_timeout_ms));
 	if (fd < 0)
 		*trouble_r = verdict_make(a, "4.4.1", "connect to " SPAN_FMT ":%u: %s", SPAN_ARG(name),
@@ -212,18 +243,20 @@ static bool greeted(struct peer *p, struct arena *a, struct verdict *trouble_r)
 /* A server that answers under our own name, where we take mail ourselves: a translator of addresses leads back here. */
 static bool is_ourselves(const struct peer *p, const struct site_host *host)
 {
-	return self_is_port(host->addr.port) && span_iis(p->ehlo.name, conf->myhostname);
+	return !site_lmtp && self_is_port(host->addr.port) && span_iis(p->ehlo.name, conf->myhostname);
 }
 
 static bool introduced(struct peer *p, const struct site_host *host, struct arena *a, struct verdict *trouble_r)
 {
-	stream_printf(p->stream, "EHLO %s\r\n", conf->smtp_helo_name);
-	if (!peer_answer(p, PEER_EHLO, a, trouble_r))
+	enum peer_stage stage = site_lmtp ? PEER_LHLO : PEER_EHLO;
+
+	stream_printf(p->stream, "%s %s\r\n", site_lmtp ? "LHLO" : "EHLO", conf->smtp_helo_name);
+	if (!peer_answer(p, stage, a, trouble_r))
 		return false;
 	if (p->parser.reply.code / 100 == 2) {
 		smtp_ehlo_parse(&p->a, &p->parser, &p->ehlo);
-	} else if (p->parser.reply.code == 421) {
-		p->dead = true;
+	} else if (p->parser.reply.code == 421 || site_lmtp) {
+		p->dead = p->parser.reply.code == 421;
 		return refused(p, a, trouble_r);
 	} else {
 		stream_printf(p->stream, "HELO %s\r\n", conf->smtp_helo_name);
@@ -246,7 +279,7 @@ struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_
 {
 	char text[NETADDR_TEXT_MAX];
 	struct span name =
-	    span_cstr(arena_printf(a, SPAN_FMT "[%s]", SPAN_ARG(host->name), netaddr_text(&host->addr, text)));
+	    span_cstr(arena_printf(a, SPAN_FMT "[%s]", SPAN_ARG(host->name), host->path ? host->path : netaddr_text(&host->addr, text)));
 	int fd = connect_to(a, host, name, trouble_r);
 	struct peer *p;
 
@@ -257,7 +290,7 @@ struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_
 	p->owner_fd = owner_fd;
 	p->opened_ms = clock_mono_ms();
 	p->name = arena_span(&p->a, name);
-	p->relay = span_cstr(arena_printf(&p->a, SPAN_FMT ":%u", SPAN_ARG(name), (unsigned)host->addr.port));
+	p->relay = host->path ? p->name : span_cstr(arena_printf(&p->a, SPAN_FMT ":%u", SPAN_ARG(name), (unsigned)host->addr.port));
 	smtp_reply_init(&p->parser);
 	*relay_r = arena_span(a, p->relay);
 	if (greeted(p, a, trouble_r) && introduced(p, host, a, trouble_r))

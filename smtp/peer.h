@@ -8,6 +8,7 @@
  *	GREETING			220		EHLO
  *	EHLO		EHLO		250		letters; anything else but 421: HELO
  *	HELO		HELO		250		letters
+ *	LHLO		LHLO		250		letters (LMTP: in place of EHLO and HELO)
  *	MAIL ... DOT	see letter.h
  */
 #pragma once
@@ -24,6 +25,7 @@ enum peer_stage {
 	PEER_GREETING,
 	PEER_EHLO,
 	PEER_HELO,
+	PEER_LHLO,
 	PEER_RSET,
 	PEER_MAIL,
 	PEER_RCPT,

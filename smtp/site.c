@@ -13,7 +13,7 @@
 #include "lib/service/endpoint.h"
 #include "smtp/self.h"
 
-enum { HOSTS_MAX = 20, ADDRESSES_MAX = HOSTS_MAX * 20, PORT_SMTP = 25 };
+enum { HOSTS_MAX = 20, ADDRESSES_MAX = HOSTS_MAX * 20, PORT_SMTP = 25, PORT_LMTP = 24 };
 
 /* --- order -------------------------------------------------------------------------------------------------------- */
 
@@ -168,7 +168,7 @@ static void loop_trouble(struct search *s)
 
 static void single_host(struct search *s)
 {
-	if (add_host(s, s->host, 0))
+	if (add_host(s, s->host, 0) && !site_lmtp)
 		loop_trouble(s);
 }
 
@@ -247,11 +247,13 @@ static void mx_hosts(struct search *s)
 	}
 }
 
+bool site_lmtp;
+
 /* --- next hop ----------------------------------------------------------------------------------------------------- */
 
 static bool port_of(struct span service, uint16_t *port_r)
 {
-	*port_r = service.len == 0 ? PORT_SMTP : endpoint_port(service);
+	*port_r = service.len == 0 ? (site_lmtp ? PORT_LMTP : PORT_SMTP) : endpoint_port(service);
 	return *port_r > 0;
 }
 
@@ -288,6 +290,19 @@ static bool parse_hop(struct span text, struct mailhost_hop *hop)
 	return mailhost_ip_valid(hop->host);
 }
 
+/* unix:PATH. False: it is something else. */
+static bool unix_host(struct arena *a, struct span nexthop, struct site *site)
+{
+	if (!site_lmtp || !span_starts(nexthop, "unix:"))
+		return false;
+	site->hosts[site->nhosts++] = (struct site_host){
+		.name = span_cstr(conf->myhostname),
+		.path = arena_cstr(a, span_skip(nexthop, strlen("unix:"))),
+		.addr = { .family = AF_UNIX },
+	};
+	return true;
+}
+
 void site_resolve(struct arena *a, struct span nexthop, struct site *site_r)
 {
 	struct search s = { .a = a, .site = site_r, .families = wanted_families() };
@@ -295,6 +310,10 @@ void site_resolve(struct arena *a, struct span nexthop, struct site *site_r)
 	struct netaddr literal;
 
 	*site_r = (struct site){ .hosts = arena_array(a, ADDRESSES_MAX, sizeof *site_r->hosts) };
+	if (unix_host(a, nexthop, site_r))
+		return;
+	if (site_lmtp && span_starts(nexthop, "inet:"))
+		nexthop = span_skip(nexthop, strlen("inet:"));
 	if (!parse_hop(nexthop, &hop)) {
 		site_r->trouble = verdict_make(a, "5.4.4",
 					       "Host or domain name not found. Name service error for name=" SPAN_FMT
@@ -311,9 +330,9 @@ void site_resolve(struct arena *a, struct span nexthop, struct site *site_r)
 		literal.port = s.port;
 		site_r->hosts[site_r->nhosts++] =
 		    (struct site_host){ .name = arena_span(a, hop.host), .addr = literal };
-		if (self_is_us(&literal))
+		if (self_is_us(&literal) && !site_lmtp)
 			loop_trouble(&s);
-	} else if (hop.no_mx || conf->disable_dns_lookups) {
+	} else if (site_lmtp || hop.no_mx || conf->disable_dns_lookups) {
 		single_host(&s);
 	} else {
 		mx_hosts(&s);

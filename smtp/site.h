@@ -16,6 +16,7 @@
 
 struct site_host {
 	struct span name;
+	const char *path;    /* of a UNIX-domain socket; addr then says AF_UNIX */
 	struct netaddr addr; /* port included */
 	uint32_t preference; /* of its MX record; 0 without */
 	uint32_t lot;        /* drawn: the order among equals */
@@ -27,6 +28,12 @@ struct site {
 	struct verdict trouble; /* why there are none, when there are none */
 	bool unreachable;       /* ... and that may pass: the name service does not answer */
 };
+
+/*
+ * This process is an LMTP client (RFC 2033): next hops are unix:PATH, inet:HOST, inet:HOST:PORT or HOST:PORT (24), without MX records,
+ * and may well be ourselves. Set before threads start.
+ */
+extern bool site_lmtp;
 
 /* Everything in *site_r lives in a. Blocks on name service. */
 void site_resolve(struct arena *a, struct span nexthop, struct site *site_r);
