@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -40,6 +41,7 @@ static struct {
 	struct segment *current;
 	uint64_t generation, used;
 	struct round *gathering;      /* the round that takes members, or NULL */
+	struct round *leading;        /* the one that is being synced */
 	bool syncing;
 	struct segment *sealed;       /* filled last: its DONE marks should become durable before long */
 	int64_t sealed_synced_ms;
@@ -47,9 +49,36 @@ static struct {
 
 /* --- segments ----------------------------------------------------------------------------------------------------- */
 
+/*
+ * The kernel reports a lost write to one of those that sync a file at the same time, and never again. So everybody who has not been
+ * told 250 yet is told the failure, and nothing is written into the segment any more. It stays locked.
+ */
+static void segment_failed(struct segment *s, int err)
+{
+	log_error("queue log segment %03x: %s", s->number, strerrordesc_np(err));
+	s->bad = true;
+	if (w.current == s)
+		w.current = NULL;
+	if (w.leading)
+		w.leading->err = err;
+	if (w.gathering)
+		w.gathering->err = err;
+}
+
+/* A number that nobody can foresee: what letters of an earlier use hold must not pass for records of this one. */
+static uint64_t new_generation(void)
+{
+	uint64_t generation = 0;
+
+	while (generation == 0)
+		if (getrandom(&generation, sizeof generation, 0) != (ssize_t)sizeof generation)
+			generation = 0;
+	return generation;
+}
+
 static bool use(struct segment *s)
 {
-	w.generation = segment_generation(s) + 1;
+	w.generation = new_generation();
 	if (segment_set_generation(s, w.generation) < 0)
 		return false;
 	w.current = s;
@@ -115,11 +144,9 @@ static void seal(void)
 {
 	if (w.current == NULL)
 		return;
-	if (w.gathering && fdatasync(w.current->fd) < 0) {
-		w.gathering->err = errno;
-		w.current->bad = true;
-	}
 	w.sealed = w.current;
+	if (w.gathering && fdatasync(w.current->fd) < 0)
+		segment_failed(w.current, errno);
 	w.current = NULL;
 }
 
@@ -165,6 +192,7 @@ static struct round *join(void)
 static void sync_sealed(void)
 {
 	struct segment *s = w.sealed;
+	int err;
 
 	if (s == NULL || clock_mono_ms() - w.sealed_synced_ms < SEALED_SYNC_MS)
 		return;
@@ -172,9 +200,10 @@ static void sync_sealed(void)
 	if (segment_all_done(s))
 		w.sealed = NULL;
 	pthread_mutex_unlock(&w.lock);
-	if (fdatasync(s->fd) < 0)
-		log_warn("queue log segment %03x: %m", s->number);
+	err = fdatasync(s->fd) < 0 ? errno : 0;
 	pthread_mutex_lock(&w.lock);
+	if (err) /* it may be in use again */
+		segment_failed(s, err);
 }
 
 static void lead(struct round *r)
@@ -183,19 +212,16 @@ static void lead(struct round *r)
 	int err;
 
 	w.syncing = true;
+	w.leading = r;
 	w.gathering = NULL;
 	pthread_mutex_unlock(&w.lock);
 	err = s && fdatasync(s->fd) < 0 ? errno : 0;
 	pthread_mutex_lock(&w.lock);
-	if (err) { /* never tried again on the same file */
-		log_error("queue log segment %03x: fdatasync: %s", s->number, strerrordesc_np(err));
-		r->err = err;
-		s->bad = true;
-		if (w.current == s)
-			w.current = NULL;
-	}
+	if (err) /* never tried again on the same file */
+		segment_failed(s, err);
 	sync_sealed();
 	w.syncing = false;
+	w.leading = NULL;
 	r->done = true;
 	pthread_cond_broadcast(&r->ended);
 	if (w.gathering)
@@ -232,12 +258,13 @@ static bool write_record(const struct iovec *iov, int n, size_t len)
 	return pwritev(w.current->fd, all, n + 1, (off_t)w.used) == (ssize_t)(len + RECORD_HEADER);
 }
 
-/* The rest of the segment is not to be trusted: nothing is written into it any more. It stays locked. */
+/* What could not be written whole ends the segment. Those who wrote before are synced now: their leader will sync another one. */
 static void give_up_segment(void)
 {
-	if (w.current)
-		w.current->bad = true;
-	w.current = NULL;
+	struct segment *s = w.current;
+
+	seal();
+	s->bad = true;
 }
 
 int log_append(const char *id, const struct iovec *iov, int n, size_t len, struct queue_place *place_r)
@@ -251,6 +278,7 @@ int log_append(const char *id, const struct iovec *iov, int n, size_t len, struc
 		return -1;
 	}
 	*place_r = (struct queue_place){ w.current->number, w.used, (uint32_t)len };
+	errno = 0;
 	if (!write_record(iov, n, len)) {
 		err = errno ? errno : EIO;
 		give_up_segment();

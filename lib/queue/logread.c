@@ -62,14 +62,21 @@ static uint64_t end_of_whole(const struct segment *s, uint64_t generation)
 	return end;
 }
 
-/* A record that was never completed: its writer is at it right now, or died. Only the dead one's lock can be had. */
-static void drop_torn(const struct segment *s, uint64_t offset)
+/*
+ * A record that was not complete: its writer is at it right now, or died. Only the dead one's lock can be had; and with the lock
+ * one looks again, for it may have completed the record, been told so, and gone since. False: it is whole.
+ */
+static bool drop_torn(const struct segment *s, uint64_t generation, uint64_t offset)
 {
+	bool torn;
+
 	if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
-		return;
-	if (segment_mark_done(s, offset) < 0)
+		return true;
+	torn = segment_generation(s) != generation || offset >= end_of_whole(s, generation);
+	if (torn && segment_generation(s) == generation && segment_mark_done(s, offset) < 0)
 		log_warn("queue log segment %03x: %m", s->number);
 	flock(s->fd, LOCK_UN);
+	return torn;
 }
 
 static bool scan_segment(const struct segment *s, bool (*each)(const char *, const struct queue_place *, void *), void *arg)
@@ -85,10 +92,8 @@ static bool scan_segment(const struct segment *s, bool (*each)(const char *, con
 
 		if (!r.live)
 			continue;
-		if (at >= end) {
-			drop_torn(s, at);
+		if (at >= end && drop_torn(s, generation, at))
 			continue;
-		}
 		if (name.len)
 			memcpy(id, name.ptr, name.len);
 		if (!each(id, &place, arg))

@@ -140,6 +140,7 @@ static enum queue_status open_in_log(const char *id, const struct queue_place *p
 {
 	struct queue_message *m = mem_zalloc(sizeof *m);
 	enum queue_status status = QUEUE_GONE;
+	struct span view;
 
 	m->fd = -1;
 	if (copy_from_log(id, place, m)) {
@@ -149,6 +150,8 @@ static enum queue_status open_in_log(const char *id, const struct queue_place *p
 		if (status == QUEUE_OK)
 			status = read_content(m);
 	}
+	if (status == QUEUE_CORRUPT && !log_view(place, id, &view)) /* it left while it was copied */
+		status = QUEUE_GONE;
 	if (status == QUEUE_OK) {
 		*m_r = m;
 		return QUEUE_OK;
