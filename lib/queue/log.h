@@ -10,7 +10,7 @@
  *	          state (32); then the message as in a file of its own (format.h), without a journal
  *
  *	state of a record     what a crash leaves
- *	being written         a record whose checksums do not fit: nobody was told 250; the walk ends there
+ *	being written         a record whose checksums do not fit: nobody was told 250
  *	written, not synced   the same, or a whole message (delivered; nobody was told 250)
  *	LIVE, synced          the message, for good
  *	DONE                  nothing: delivered, or moved to a file of its own

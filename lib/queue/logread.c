@@ -56,7 +56,7 @@ static uint64_t end_of_whole(const struct segment *s, uint64_t generation)
 	uint64_t end = SEGMENT_HEADER;
 	struct record r;
 
-	for (uint64_t at = SEGMENT_HEADER; segment_record(s, generation, at, &r); at = segment_next(&r))
+	for (uint64_t at = SEGMENT_HEADER; segment_find(s, generation, at, &r); at = segment_next(&r))
 		if (!r.live || is_whole(r.message))
 			end = segment_next(&r);
 	return end;
@@ -85,14 +85,14 @@ static bool scan_segment(const struct segment *s, bool (*each)(const char *, con
 	uint64_t end = generation ? end_of_whole(s, generation) : 0;
 	struct record r;
 
-	for (uint64_t at = SEGMENT_HEADER; generation && segment_record(s, generation, at, &r); at = segment_next(&r)) {
-		struct queue_place place = { s->number, at, (uint32_t)r.message.len };
+	for (uint64_t at = SEGMENT_HEADER; generation && segment_find(s, generation, at, &r); at = segment_next(&r)) {
+		struct queue_place place = { s->number, r.offset, (uint32_t)r.message.len };
 		struct span name = segment_record_id(r.message);
 		char id[QUEUE_ID_MAX] = "";
 
-		if (!r.live)
-			continue;
-		if (at >= end && drop_torn(s, generation, at))
+		if (r.offset != at)
+			log_error("queue log segment %03x: damaged at %llu", s->number, (unsigned long long)at);
+		if (!r.live || (r.offset >= end && drop_torn(s, generation, r.offset)))
 			continue;
 		if (name.len)
 			memcpy(id, name.ptr, name.len);

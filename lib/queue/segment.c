@@ -172,17 +172,6 @@ struct segment *segment_create(uint64_t size)
 
 /* --- the header --------------------------------------------------------------------------------------------------- */
 
-uint64_t segment_generation(const struct segment *s)
-{
-	char h[SEGMENT_HEADER];
-
-	memcpy(h, s->map, sizeof h);
-	if (memcmp(h, segment_magic, sizeof segment_magic) != 0 || get32(h + 8) != s->number ||
-	    get32(h + HEADER_CRC_AT) != format_crc(0, span_of(h, HEADER_CRC_AT)))
-		return 0;
-	return get64(h + 12);
-}
-
 int segment_set_generation(const struct segment *s, uint64_t generation)
 {
 	char h[SEGMENT_HEADER] = { 0 };
@@ -229,12 +218,43 @@ bool segment_record(const struct segment *s, uint64_t generation, uint64_t offse
 	return get32(h + RECORD_CRC_AT) == record_crc(h, span_head(r->message, FORMAT_HEADER_BYTES));
 }
 
+static uint64_t header_generation(const struct segment *s)
+{
+	char h[SEGMENT_HEADER];
+
+	memcpy(h, s->map, sizeof h);
+	if (memcmp(h, segment_magic, sizeof segment_magic) != 0 || get32(h + 8) != s->number ||
+	    get32(h + HEADER_CRC_AT) != format_crc(0, span_of(h, HEADER_CRC_AT)))
+		return 0;
+	return get64(h + 12);
+}
+
+/* A damaged header hides no letters: the first record, which begins where every use of the segment begins, has the number, too. */
+uint64_t segment_generation(const struct segment *s)
+{
+	uint64_t generation = header_generation(s);
+	struct record r;
+
+	if (generation || s->size < SEGMENT_HEADER + RECORD_HEADER)
+		return generation;
+	generation = get64(s->map + SEGMENT_HEADER + 8);
+	return segment_record(s, generation, SEGMENT_HEADER, &r) ? generation : 0;
+}
+
+bool segment_find(const struct segment *s, uint64_t generation, uint64_t from, struct record *r)
+{
+	for (uint64_t at = from; at < s->size; at += SEGMENT_ALIGN)
+		if (segment_record(s, generation, at, r))
+			return true;
+	return false;
+}
+
 bool segment_all_done(const struct segment *s)
 {
 	uint64_t generation = segment_generation(s);
 	struct record r;
 
-	for (uint64_t at = SEGMENT_HEADER; segment_record(s, generation, at, &r); at = segment_next(&r))
+	for (uint64_t at = SEGMENT_HEADER; segment_find(s, generation, at, &r); at = segment_next(&r))
 		if (r.live)
 			return false;
 	return true;

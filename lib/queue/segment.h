@@ -26,11 +26,13 @@ struct segment *segment_get(uint32_t number);
 /* Make log/NNN, zeroed and durable; NULL and errno. The caller has the lock on it. */
 struct segment *segment_create(uint64_t size);
 
-uint64_t segment_generation(const struct segment *s); /* 0: the header is damaged or blank */
+uint64_t segment_generation(const struct segment *s); /* 0: blank, or header and first record are damaged */
 int segment_set_generation(const struct segment *s, uint64_t generation);
 void segment_put_record_header(char to[RECORD_HEADER], uint64_t generation, size_t len, struct span message_header);
 /* The record at offset, if one of this generation with a good header is there. */
 bool segment_record(const struct segment *s, uint64_t generation, uint64_t offset, struct record *r);
+/* The first at from or behind it. Behind one that is damaged others may follow. */
+bool segment_find(const struct segment *s, uint64_t generation, uint64_t from, struct record *r);
 static inline uint64_t segment_next(const struct record *r)
 {
 	return (r->offset + RECORD_HEADER + r->message.len + SEGMENT_ALIGN - 1) / SEGMENT_ALIGN * SEGMENT_ALIGN;

@@ -374,6 +374,56 @@ static void the_log_of_a_dead_process_is_read(void **state)
 	close(fds[1]);
 }
 
+/* Bit flips in a segment cost the letters they hit, not those behind them. */
+static void a_damaged_segment_gives_what_is_whole(void **state)
+{
+	int fds[2], before = 0, after = 0, status, fd;
+	struct committed c[3];
+	char path[32];
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(queue_scan(count, &before), 0);
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (queue_log_start(1 << 20, 16384) < 0)
+			_exit(1);
+		for (int i = 0; i < 3; i++) {
+			struct queue_envelope env = envelope();
+			struct queue_writer *w = queue_create(&env);
+
+			queue_write(w, SPAN("Hello\n"));
+			if (queue_commit(w, &c[i].place) < 0)
+				_exit(1);
+			memcpy(c[i].id, env.id, sizeof c[i].id);
+		}
+		_exit(write(fds[1], c, sizeof c) == sizeof c ? 0 : 1);
+	}
+	assert_int_equal(read(fds[0], c, sizeof c), sizeof c);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	snprintf(path, sizeof path, "log/%03x", c[0].place.segment);
+	fd = open(path, O_RDWR);
+	assert_int_equal(pwrite(fd, "?", 1, 9), 1); /* the segment's header */
+	assert_int_equal(queue_scan(count, &after), 0);
+	assert_int_equal(after, before + 3);
+	assert_int_equal(pwrite(fd, "?", 1, (off_t)c[1].place.offset + 9), 1); /* the second record's */
+	after = 0;
+	assert_int_equal(queue_scan(count, &after), 0);
+	assert_int_equal(after, before + 2);
+	close(fd);
+	assert_int_equal(queue_log_start(1 << 20, 16384), 0);
+	for (int i = 0; i < 3; i += 2) {
+		struct queue_message *m;
+
+		assert_int_equal(queue_open(c[i].id, &c[i].place, &m), QUEUE_OK);
+		queue_close(m);
+		assert_int_equal(queue_remove(c[i].id, &c[i].place), 0);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void frames_round_trip_and_refuse_every_truncation(void **state)
 {
 	struct queue_envelope env = envelope();
@@ -415,6 +465,7 @@ int main(void)
 		cmocka_unit_test(the_log_takes_many_threads_and_is_used_again),
 		cmocka_unit_test(a_deferred_message_moves_out_of_the_log),
 		cmocka_unit_test(the_log_of_a_dead_process_is_read),
+		cmocka_unit_test(a_damaged_segment_gives_what_is_whole),
 		cmocka_unit_test(frames_round_trip_and_refuse_every_truncation),
 	};
 
