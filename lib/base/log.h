@@ -41,8 +41,8 @@ void log_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretu
 void log_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn, cold));
 
 /*
- * Gather this thread's lines and write them together: at log_release, or when 4 KiB are full. For a stretch of work that logs several lines
- * and does not wait for anybody. A process that is killed meanwhile takes them along.
+ * Gather this thread's lines and write them together: at log_release, or when 4 KiB are full. For a stretch of work that logs
+ * several lines and does not wait for anybody. A process that is killed meanwhile takes them along.
  */
 void log_hold(void);
 void log_release(void);

@@ -4,8 +4,8 @@
  *
  * A delivery worker (smtp, local, bounce) is a frame service; qmgr connects to it (private/TRANSPORT) and the connection is one
  * delivery slot. qmgr sends JOB: a destination and one or more messages for it. For every message of the job the worker
- * answers one RESULT (several may share a frame), in any order; when all are in, qmgr sends the next JOB (usually for the same destination: keep the
- * connection and the lock) or IDLE: the destination is empty, let go of what you hold (SMTP QUIT).
+ * answers one RESULT (several may share a frame), in any order; when all are in, qmgr sends the next JOB (usually for the
+ * same destination: keep the connection and the lock) or IDLE: the destination is empty, let go of what you hold (SMTP QUIT).
  *
  * The worker writes down what happened before it sends RESULT (outcome_report does it): DELIVERED, DEFERRED and BOUNCED go into the
  * journal; but when `last' is set and every recipient of the message in this job was delivered, it removes the message instead.

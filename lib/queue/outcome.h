@@ -33,7 +33,8 @@ struct verdict outcome_final(struct verdict v);
 
 /*
  * Journal the outcomes of m's recipients (one in of[] for each of m->rcpts, in their order) as lib/queue/job.h asks for
- * (or remove the message, when it is done), and add the RESULT to frame (maximum FRAME_MAX; empty, or RESULTs of other messages). A journal that cannot
+ * (or remove the message, when it is done), and add the RESULT to frame (maximum FRAME_MAX; empty, or RESULTs of other
+ * messages). A journal that cannot
  * be written is logged and changes nothing else. soft_bounce is applied here too. site_down, reason: see struct
  * job_result. False: the frame has no room.
  */
