@@ -67,8 +67,13 @@ void secret_digest(struct span text, unsigned char digest_r[SECRET_DIGEST_BYTES]
 
 /* --- cache.c: file is where the password was found ---------------------------------------------------------------- */
 void cache_setup(void);
-bool cache_knows(const struct attempt *at, const char *file);
-void cache_keep(const struct attempt *at, const char *file);
+struct cache_key {
+	unsigned char digest[SECRET_DIGEST_BYTES];
+	bool usable;
+};
+/* key_r: the attempt and the state of the file at this moment, before the file is read. */
+bool cache_knows(const struct attempt *at, const char *file, struct cache_key *key_r);
+void cache_keep(const struct cache_key *key); /* the password was right */
 
 /* --- oauth.c ----------------------------------------------------------------------------------------------------- */
 enum passdb_status oauth_verify(struct attempt *at);

@@ -48,10 +48,9 @@ static void put_file(struct buf *b, const char *path)
 	pack_u64(b, (uint64_t)id.ctime.tv_sec << 20 ^ (uint64_t)id.ctime.tv_nsec);
 }
 
-static struct entry *place(const struct attempt *at, const char *file, unsigned char digest[SECRET_DIGEST_BYTES])
+static void make_key(const struct attempt *at, const char *file, struct cache_key *key_r)
 {
 	struct buf b;
-	uint64_t home;
 
 	buf_init(&b, FRAME_MAX);
 	pack_span(&b, span_cstr(at->name));
@@ -61,37 +60,43 @@ static struct entry *place(const struct attempt *at, const char *file, unsigned 
 	pack_span(&b, span_cstr(file));
 	put_file(&b, file);
 	must(!b.overflow);
-	secret_digest(buf_span(&b), digest);
+	secret_digest(buf_span(&b), key_r->digest);
 	buf_wipe(&b);
-	memcpy(&home, digest, sizeof home);
+}
+
+static struct entry *place(const struct cache_key *key)
+{
+	uint64_t home;
+
+	memcpy(&home, key->digest, sizeof home);
 	return entries + home % (nentries / WAYS) * WAYS;
 }
 
-bool cache_knows(const struct attempt *at, const char *file)
+bool cache_knows(const struct attempt *at, const char *file, struct cache_key *key_r)
 {
-	unsigned char digest[SECRET_DIGEST_BYTES];
 	const struct entry *e;
 	bool known = false;
 
-	if (nentries == 0 || !attempt_by_password(at))
+	key_r->usable = nentries > 0 && attempt_by_password(at);
+	if (!key_r->usable)
 		return false;
-	e = place(at, file, digest);
+	make_key(at, file, key_r);
+	e = place(key_r);
 	for (int i = 0; i < WAYS; i++)
-		known |= memcmp(e[i].digest, digest, sizeof digest) == 0 && e[i].until_ms > clock_mono_ms();
+		known |= memcmp(e[i].digest, key_r->digest, sizeof e[i].digest) == 0 && e[i].until_ms > clock_mono_ms();
 	return known;
 }
 
-void cache_keep(const struct attempt *at, const char *file)
+void cache_keep(const struct cache_key *key)
 {
-	unsigned char digest[SECRET_DIGEST_BYTES];
 	struct entry *e, *oldest;
 
-	if (nentries == 0 || !attempt_by_password(at))
+	if (!key->usable)
 		return;
-	oldest = e = place(at, file, digest);
+	oldest = e = place(key);
 	for (int i = 0; i < WAYS; i++)
 		if (e[i].until_ms < oldest->until_ms)
 			oldest = &e[i];
-	memcpy(oldest->digest, digest, sizeof digest);
+	memcpy(oldest->digest, key->digest, sizeof oldest->digest);
 	oldest->until_ms = clock_mono_ms() + conf->auth_cache_ttl_ms;
 }

@@ -10,6 +10,7 @@
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 #include "lib/io/frame.h"
+#include "lib/map/fresh.h"
 #include "lib/map/match.h"
 #include "lib/proto/auth_name.h"
 #include "lib/service/penalty.h"
@@ -210,6 +211,7 @@ static void login(struct attempt *at, int client, struct handover_reply *r)
 
 static void decide(struct attempt *at, int client, struct handover_reply *r)
 {
+	fresh_check_now(); /* a password that was changed a moment ago is changed */
 	if (at->login.want == HANDOVER_WANT_PARAMETERS) {
 		parameters(at, r);
 	} else if (at->login.want == HANDOVER_WANT_PROOF) {

@@ -68,14 +68,15 @@ static enum passdb_status ask(struct attempt *at, const struct kind *k, const ch
 {
 	const char *file = k->file && k->file[0] == '\0' ? arg : k->file;
 	enum passdb_status status;
+	struct cache_key key;
 
 	if (file == NULL) /* PAM knows passwords only */
 		return attempt_by_password(at) ? k->verify(at, arg) : PASSDB_UNKNOWN;
-	if (cache_knows(at, file))
+	if (cache_knows(at, file, &key))
 		return PASSDB_OK;
 	status = k->verify(at, arg);
 	if (status == PASSDB_OK)
-		cache_keep(at, file);
+		cache_keep(&key);
 	return status;
 }
 

@@ -244,6 +244,7 @@ static const char *number_or(const char *given, unsigned mine)
 
 static int add(const char *name)
 {
+	struct span field;
 	struct buf out;
 
 	need_name(name);
@@ -253,7 +254,8 @@ static int add(const char *name)
 	buf_init(&out, LINES_FILE_MAX + LINE_MAX_BYTES);
 	if (rewrite(&out, name, SPAN_NONE))
 		log_fatal("%s: there is a user %s already", u.path, name);
-	buf_addf(&out, "%s:" SPAN_FMT ":%s:%s::%s:%s:%s%s\n", name, SPAN_ARG(new_field()), number_or(u.uid, getuid()),
+	field = new_field();
+	buf_addf(&out, "%s:" SPAN_FMT ":%s:%s::%s:%s:%s%s\n", name, SPAN_ARG(field), number_or(u.uid, getuid()),
 		 number_or(u.gid, getgid()), u.home, u.shell, u.mail[0] ? "userdb_mail=" : "", u.mail);
 	replace_file(&out);
 	buf_wipe(&out);
