@@ -155,7 +155,9 @@ $p->set(maximal_queue_lifetime => '1s');
 $p->reload;
 $p->wait_log(qr/\Q$id\E: from=<alice\@$host>, status=expired, returned to sender/, from => 0);
 gone($id);
-my ($last) = grep { /^X-\w+-Queue-ID: \Q$id\E$/m && /Action: failed/ } split /^(?=From \S+  \w{3} \w{3} )/m, Posthouse::slurp($p->spool('alice'));
+my $last = $p->wait_until('the last notice', sub {
+	(grep { /^X-\w+-Queue-ID: \Q$id\E$/m && /Action: failed/ } split /^(?=From \S+  \w{3} \w{3} )/m, Posthouse::slurp($p->spool('alice')))[0];
+});
 like $last, qr/^Final-Recipient: rfc822; ?x\@far\.test$/m, 'maximal_queue_lifetime: it comes back';
 like $last, qr/^Final-Recipient: rfc822; ?y\@far\.test$/m, 'for all its recipients';
 like $last, qr/Connection refused/, 'with the last reason';
