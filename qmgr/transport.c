@@ -27,6 +27,7 @@ enum {
 };
 
 struct agent {
+	struct list_node node; /* agents */
 	struct loop_source source;
 	struct transport *transport;
 	struct dest *dest;           /* of the job at hand, or of the last one while its connection is warm */
@@ -39,6 +40,7 @@ struct agent {
 };
 
 static struct htab transports;
+static struct list agents = LIST_INIT(agents); /* also those at work, which nothing else but epoll points to */
 
 static void agent_ready(struct loop_source *src, uint32_t events);
 static void agent_leave(struct loop_timer *timer);
@@ -170,6 +172,7 @@ static struct agent *agent_connect(struct transport *t)
 	g->transport = t;
 	g->leave.fire = agent_leave;
 	t->agents++;
+	list_append(&agents, &g->node);
 	loop_add(qmgr_loop, &g->source, EPOLLIN);
 	if (t->down) {
 		t->down = false;
@@ -184,6 +187,7 @@ static void agent_close(struct agent *g)
 	loop_del(qmgr_loop, &g->source);
 	loop_timer_del(qmgr_loop, &g->leave);
 	list_remove(&g->in_idle);
+	list_remove(&g->node);
 	close(g->source.fd);
 	g->transport->agents--;
 	free(g->parts);
