@@ -27,9 +27,11 @@ static const struct command commands[] = {
 	{ "RENAME", cmd_rename, CMD_SYNC },
 	{ "SEARCH", cmd_search, CMD_SELECTED | CMD_UID | CMD_SYNC | CMD_KEEP },
 	{ "SELECT", cmd_select, 0 },
+	{ "SORT", cmd_sort, CMD_SELECTED | CMD_UID | CMD_SYNC | CMD_KEEP },
 	{ "STATUS", cmd_status, CMD_SYNC },
 	{ "STORE", cmd_store, CMD_SELECTED | CMD_WRITE | CMD_UID | CMD_SYNC | CMD_KEEP },
 	{ "SUBSCRIBE", cmd_subscribe, CMD_SYNC },
+	{ "THREAD", cmd_thread, CMD_SELECTED | CMD_UID | CMD_SYNC | CMD_KEEP },
 	{ "UNSELECT", cmd_unselect, CMD_SELECTED },
 	{ "UNSUBSCRIBE", cmd_unsubscribe, CMD_SYNC },
 };

@@ -126,9 +126,11 @@ void cmd_noop(struct session *s, struct imap_scan *a);
 void cmd_rename(struct session *s, struct imap_scan *a);
 void cmd_search(struct session *s, struct imap_scan *a);
 void cmd_select(struct session *s, struct imap_scan *a);
+void cmd_sort(struct session *s, struct imap_scan *a);
 void cmd_status(struct session *s, struct imap_scan *a);
 void cmd_store(struct session *s, struct imap_scan *a);
 void cmd_subscribe(struct session *s, struct imap_scan *a);
+void cmd_thread(struct session *s, struct imap_scan *a);
 void cmd_unselect(struct session *s, struct imap_scan *a);
 void cmd_unsubscribe(struct session *s, struct imap_scan *a);
 

@@ -8,4 +8,4 @@
 #define IMAP_CAPABILITIES_USER                                                                                         \
 	IMAP_CAPABILITIES_BASE                                                                                         \
 	" NAMESPACE CHILDREN UNSELECT UIDPLUS MULTIAPPEND MOVE SPECIAL-USE LIST-EXTENDED LIST-STATUS STATUS=SIZE"       \
-	" ESEARCH SEARCHRES WITHIN PARTIAL"
+	" ESEARCH SEARCHRES WITHIN PARTIAL SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS"
