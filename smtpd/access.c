@@ -62,6 +62,12 @@ enum decision refuse_config(struct check *c)
 	return REFUSE;
 }
 
+enum decision refuse_table(struct check *c, struct span name, const char *what)
+{
+	c->text = arena_printf(&c->s->cmd, "451 4.3.5 <" SPAN_FMT ">: %s rejected: Server configuration error", SPAN_ARG(name), what);
+	return REFUSE;
+}
+
 enum decision refuse_lookup(struct check *c, struct span name)
 {
 	c->text = arena_printf(&c->s->cmd, "451 4.3.0 <" SPAN_FMT ">: Temporary lookup failure", SPAN_ARG(name));
@@ -349,6 +355,20 @@ static void warn_of(const char *parameter, const struct rule_list *l)
 	}
 }
 
+/* Is there a rule that keeps strangers from sending anywhere through us? A name that is not known keeps everybody. */
+static bool has_brake(const struct rule_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct use *u = &l->uses[i];
+
+		if (u->rule->decide == reject_unauth_destination || u->rule->decide == defer_unauth_destination ||
+		    u->rule->decide == rule_reject || u->rule->decide == rule_defer || u->rule->decide == rule_defer_if_permit ||
+		    u->rule == &broken_rule || (u->rule == &class_rule && u->class != l && has_brake(u->class)))
+			return true;
+	}
+	return false;
+}
+
 void access_init(void)
 {
 	static const char *const names[ACCESS_STAGES] = {
@@ -367,9 +387,10 @@ void access_init(void)
 		stages[i] = read_list(&lists_arena, span_cstr(texts[i]), (enum access_stage)i);
 		warn_of(names[i], &stages[i]);
 	}
-	if (stages[ACCESS_RELAY].n + stages[ACCESS_RECIPIENT].n == 0) {
-		log_error("smtpd_relay_restrictions and smtpd_recipient_restrictions are both empty: every recipient is deferred");
-		stages[ACCESS_RELAY] = read_list(&lists_arena, SPAN("empty-smtpd_relay_restrictions"), ACCESS_RELAY);
+	if (!has_brake(&stages[ACCESS_RELAY]) && !has_brake(&stages[ACCESS_RECIPIENT])) {
+		log_error("in smtpd_relay_restrictions or smtpd_recipient_restrictions, specify reject_unauth_destination, "
+			  "defer_unauth_destination, reject, defer or defer_if_permit: until then every recipient is deferred");
+		stages[ACCESS_RELAY] = read_list(&lists_arena, SPAN("open-relay"), ACCESS_RELAY);
 	}
 }
 
@@ -566,7 +587,7 @@ bool access_data(struct smtpd_session *s, const char **text_r)
 
 bool access_end_of_data(struct smtpd_session *s, const char **text_r)
 {
-	return at_data(s, ACCESS_END_OF_DATA, "END-OF-MESSAGE", "End-of-data command", text_r);
+	return at_data(s, ACCESS_END_OF_DATA, "END-OF-MESSAGE", "End-of-data", text_r);
 }
 
 bool access_etrn(struct smtpd_session *s, struct span domain, const char **text_r)

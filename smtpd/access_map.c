@@ -30,7 +30,7 @@ static bool look(struct check *c, const struct use *u, struct span key, struct s
 		return true;
 	case MAP_TEMP:
 		log_warn("%s: table lookup problem", u->arg.ptr);
-		*d = refuse_config(c);
+		*d = refuse_table(c, name, what);
 		return true;
 	default:
 		return false;

@@ -14,20 +14,39 @@ struct result {
 	struct span text;   /* what follows the word */
 };
 
-/* "5.7.1 go away" or "go away": the enhanced code is the one given, or else the usual one. Its class follows the reply code. */
-static const char *take_dsn(struct check *c, struct span *text, const char *usual)
+/* x.1.y speaks of an address: of the sender's or of a recipient's, and the same list may look at either. */
+static const char *fit_dsn(struct check *c, const char *dsn, const char *what)
 {
-	struct span rest = *text, word;
+	static const struct {
+		const char *detail, *sender, *recipient;
+	} table[] = {
+		{ "1.0", "1.0", "1.0" }, { "1.1", "1.0", "1.1" }, { "1.2", "1.8", "1.2" }, { "1.3", "1.7", "1.3" },
+		{ "1.4", "1.0", "1.4" }, { "1.5", "1.0", "1.5" }, { "1.6", "1.0", "1.6" }, { "1.7", "1.7", "1.3" },
+		{ "1.8", "1.8", "1.2" },
+	};
+	bool sender = strcmp(what, "Sender address") == 0, recipient = strcmp(what, "Recipient address") == 0;
+
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		if (strcmp(dsn + 2, table[i].detail) == 0)
+			return arena_printf(&c->s->cmd, "%c.%s", dsn[0],
+					    sender ? table[i].sender : recipient ? table[i].recipient : "0.0");
+	return dsn;
+}
+
+/* "5.7.1 go away" or "go away": the enhanced code is the one given, or else the usual one. Its class follows the reply code. */
+static const char *take_dsn(struct check *c, struct result *r, const char *usual)
+{
+	struct span rest = r->text, word;
 
 	if (!span_word(&rest, " \t", &word) || !verdict_dsn_valid(word))
 		return usual;
-	*text = span_trim(rest);
-	return arena_cstr(&c->s->cmd, word);
+	r->text = span_trim(rest);
+	return fit_dsn(c, arena_cstr(&c->s->cmd, word), r->what);
 }
 
 static enum decision say_no(struct check *c, struct result r, int code, const char *dsn, const char *usual_text)
 {
-	dsn = take_dsn(c, &r.text, dsn);
+	dsn = take_dsn(c, &r, dsn);
 	if (r.text.len == 0)
 		r.text = span_cstr(usual_text);
 	return refuse(c, code, dsn, "<" SPAN_FMT ">: %s rejected: " SPAN_FMT, SPAN_ARG(r.name), r.what, SPAN_ARG(r.text));
@@ -45,7 +64,7 @@ static enum decision result_defer(struct check *c, struct result r)
 
 static enum decision result_defer_if_permit(struct check *c, struct result r)
 {
-	const char *dsn = take_dsn(c, &r.text, "4.7.1");
+	const char *dsn = take_dsn(c, &r, "4.7.1");
 
 	if (r.text.len == 0)
 		r.text = SPAN("Service unavailable");
@@ -55,7 +74,7 @@ static enum decision result_defer_if_permit(struct check *c, struct result r)
 
 static enum decision result_defer_if_reject(struct check *c, struct result r)
 {
-	const char *dsn = take_dsn(c, &r.text, "4.7.1");
+	const char *dsn = take_dsn(c, &r, "4.7.1");
 
 	if (r.text.len == 0)
 		r.text = SPAN("Service unavailable");

@@ -50,6 +50,7 @@ struct use {
 enum decision refuse(struct check *c, int code, const char *dsn, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* The same for what cannot be softened to a warning: a table or the configuration is broken. */
 enum decision refuse_config(struct check *c);
+enum decision refuse_table(struct check *c, struct span name, const char *what);
 enum decision refuse_lookup(struct check *c, struct span name);
 /* Temporarily undecided: refuse later, should the rest of the rules permit. action: *_tempfail_action. */
 enum decision put_off(struct check *c, const char *action, int code, const char *dsn, const char *fmt, ...)

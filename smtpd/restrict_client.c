@@ -47,7 +47,7 @@ enum decision reject_unknown_reverse_client(struct check *c, const struct use *u
 	(void)u;
 	if (s->reverse_status == DNS_OK)
 		return NEXT;
-	return refuse(c, s->reverse_status == DNS_TEMP ? 450 : (int)conf->unknown_client_reject_code, "4.7.25",
+	return refuse(c, s->reverse_status == DNS_TEMP ? 450 : (int)conf->unknown_client_reject_code, "4.7.1",
 		      "Client host rejected: cannot find your reverse hostname, [%s]", s->peer_text);
 }
 

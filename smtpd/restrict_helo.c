@@ -11,14 +11,6 @@ static enum decision invalid(struct check *c, const char *what)
 		      SPAN_ARG(c->s->helo), what);
 }
 
-static bool looks_like_address(struct span name)
-{
-	for (size_t i = 0; i < name.len; i++)
-		if (!ascii_isdigit(name.ptr[i]) && name.ptr[i] != '.')
-			return false;
-	return name.len > 0;
-}
-
 enum decision reject_invalid_helo(struct check *c, const struct use *u)
 {
 	struct span helo = c->s->helo;
@@ -30,8 +22,6 @@ enum decision reject_invalid_helo(struct check *c, const struct use *u)
 		return mailhost_literal_valid(helo) ? NEXT : invalid(c, "invalid ip address");
 	if (mailhost_ip_valid(helo))
 		return NEXT;
-	if (looks_like_address(helo))
-		return invalid(c, "invalid ip address");
 	return mailhost_name_valid(helo) ? NEXT : invalid(c, "Invalid name");
 }
 

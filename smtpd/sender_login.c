@@ -55,7 +55,7 @@ enum decision reject_sender_login(struct check *c, const struct use *u)
 	struct span sender = s->txn.env.sender, owners = SPAN_NONE;
 	bool logged_in = s->sasl_user.len > 0;
 
-	if (sender.len == 0 || (logged_in ? rule == SENDER_LOGIN_UNAUTHENTICATED
+	if (!conf->smtpd_sasl_auth_enable || sender.len == 0 || (logged_in ? rule == SENDER_LOGIN_UNAUTHENTICATED
 					  : rule == SENDER_LOGIN_AUTHENTICATED || rule == SENDER_LOGIN_KNOWN))
 		return NEXT;
 	switch (look_up(c, sender, &owners)) {

@@ -248,15 +248,17 @@ package SmtpTest::Dns;
 use strict;
 use warnings;
 
-my %type = (A => 1, CNAME => 5, PTR => 12, MX => 15, AAAA => 28);
+my %type = (A => 1, NS => 2, CNAME => 5, PTR => 12, MX => 15, TXT => 16, AAAA => 28);
 
 sub name { join('', map { chr(length) . $_ } split /\./, $_[0]) . "\0" }
 sub a { pack 'C4', split /\./, $_[0] }
 sub mx { pack('n', $_[0]) . name($_[1]) }
+sub txt { pack 'C/a*', $_[0] }
 
 sub new {
 	my ($class, %answers) = @_;
-	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'udp') or die "udp: $!";
+	my $port = delete $answers{PORT} || 0; # 53 in a network namespace of its own
+	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'udp') or die "udp: $!";
 	my $self = bless { port => $socket->sockport }, $class;
 	# The same port by TCP, for what does not fit.
 	my $tcp = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port}, Listen => 8, Proto => 'tcp',
