@@ -20,17 +20,18 @@ static const char *fit_dsn(struct check *c, const char *dsn, const char *what)
 	static const struct {
 		const char *detail, *sender, *recipient;
 	} table[] = {
-		{ "1.0", "1.0", "1.0" }, { "1.1", "1.0", "1.1" }, { "1.2", "1.8", "1.2" }, { "1.3", "1.7", "1.3" },
-		{ "1.4", "1.0", "1.4" }, { "1.5", "1.0", "1.5" }, { "1.6", "1.0", "1.6" }, { "1.7", "1.7", "1.3" },
+		{ "1.0", "1.0", "1.0" }, { "1.1", "1.7", "1.1" }, { "1.2", "1.8", "1.2" }, { "1.3", "1.7", "1.3" },
+		{ "1.4", "1.7", "1.4" }, { "1.5", "1.0", "1.5" }, { "1.6", "1.7", "1.6" }, { "1.7", "1.7", "1.3" },
 		{ "1.8", "1.8", "1.2" },
 	};
 	bool sender = strcmp(what, "Sender address") == 0, recipient = strcmp(what, "Recipient address") == 0;
 
-	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+	if (strncmp(dsn + 2, "1.", 2) != 0)
+		return dsn;
+	for (size_t i = 0; i < sizeof table / sizeof *table && (sender || recipient); i++)
 		if (strcmp(dsn + 2, table[i].detail) == 0)
-			return arena_printf(&c->s->cmd, "%c.%s", dsn[0],
-					    sender ? table[i].sender : recipient ? table[i].recipient : "0.0");
-	return dsn;
+			return arena_printf(&c->s->cmd, "%c.%s", dsn[0], sender ? table[i].sender : table[i].recipient);
+	return arena_printf(&c->s->cmd, "%c.%s", dsn[0], sender || recipient ? "1.0" : "0.0");
 }
 
 /* "5.7.1 go away" or "go away": the enhanced code is the one given, or else the usual one. Its class follows the reply code. */
