@@ -105,7 +105,10 @@ static void refuse_chunk(struct smtpd_session *s, uint64_t size, bool last, cons
 	}
 	if (!s->txn.bdat_failed && why[1] == '5' && why[2] == '2')
 		log_reject(s, "BDAT", why, SPAN_NONE);
-	reply(s, "%s", why);
+	if (last)
+		reply_message(s, why);
+	else
+		reply(s, "%s", why);
 	intake_abort(s->txn.intake);
 	s->txn.intake = NULL;
 	s->txn.bdat_failed = true;

@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
+#include "lib/proto/idna.h"
 #include "lib/route/route.h"
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
@@ -35,7 +36,7 @@ static bool size_is_fine(struct smtpd_session *s, const struct smtp_mail *mail)
 static uint32_t envelope_flags(const struct smtpd_session *s, const struct smtp_mail *mail)
 {
 	return (mail->body == SMTP_BODY_8BITMIME ? QUEUE_8BIT : 0u) | (mail->ret == SMTP_RET_FULL ? QUEUE_RET_FULL : 0u) |
-	       (mail->ret == SMTP_RET_HDRS ? QUEUE_RET_HDRS : 0u) | (s->is_unix ? QUEUE_LOCAL : 0u);
+	       (mail->ret == SMTP_RET_HDRS ? QUEUE_RET_HDRS : 0u) | (mail->smtputf8 ? QUEUE_SMTPUTF8 : 0u) | (s->is_unix ? QUEUE_LOCAL : 0u);
 }
 
 void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
@@ -65,7 +66,7 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	/* The parsed pieces may point into the command line: the transaction outlives it. */
 	t->sender_given = arena_span(&t->arena, addr_external(&s->cmd, mail.from));
 	if (!addr_is_null(mail.from))
-		t->env.sender = arena_span(&t->arena, route_rewrite(&s->cmd, addr_internal(&s->cmd, mail.from)));
+		t->env.sender = arena_span(&t->arena, idna_address(&s->cmd, route_rewrite(&s->cmd, addr_internal(&s->cmd, mail.from))));
 	t->env.envid = arena_span(&t->arena, mail.envid);
 	t->env.sasl_user = s->sasl_user;
 	t->env.flags = envelope_flags(s, &mail);

@@ -4,6 +4,7 @@
 
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
+#include "lib/proto/idna.h"
 #include "lib/route/route.h"
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
@@ -25,7 +26,7 @@ static void begin_message(struct smtpd_session *s)
 	}
 	log_hold(); /* together with what the content brings; transaction_reset lets go */
 	t->env.client = arena_span(&t->arena, span_cstr(s->client));
-	log_info("%s: client=%s%s", t->env.id, s->client, smtpd_auth_log(s));
+	log_info("%s: client=%s%s%s", t->env.id, s->client, smtpd_auth_log(s), xforward_log(s));
 }
 
 static struct queue_rcpt *new_slot(struct transaction *t)
@@ -127,13 +128,13 @@ void cmd_rcpt(struct smtpd_session *s, const struct smtp_cmd *cmd)
 
 	if (!may_come_now(s))
 		return;
-	err = smtp_rcpt_parse(&t->arena, cmd->args, flags, false, &rcpt, &detail);
+	err = smtp_rcpt_parse(&t->arena, cmd->args, flags, t->env.flags & QUEUE_SMTPUTF8, &rcpt, &detail);
 	if (err != SMTP_CMD_OK) {
 		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, err, detail)));
 		return;
 	}
 	given = addr_external(&s->cmd, rcpt.to);
-	address = route_rewrite(&s->cmd, addr_internal(&s->cmd, rcpt.to));
+	address = idna_address(&s->cmd, route_rewrite(&s->cmd, addr_internal(&s->cmd, rcpt.to)));
 	if (!access_rcpt(s, address, given, &text)) {
 		reply(s, "%s", text);
 		return;

@@ -137,9 +137,10 @@ static void accepted(struct smtpd_session *s, const struct intake *in)
 {
 	s->errors = s->junk = 0;
 	if (in->chunked)
-		reply(s, "250 2.0.0 Ok: %llu bytes queued as %s", (unsigned long long)in->received, s->txn.env.id);
+		reply_message(s, arena_printf(&s->cmd, "250 2.0.0 Ok: %llu bytes queued as %s", (unsigned long long)in->received,
+					      s->txn.env.id));
 	else
-		reply(s, "250 2.0.0 Ok: queued as %s", s->txn.env.id);
+		reply_message(s, arena_printf(&s->cmd, "250 2.0.0 Ok: queued as %s", s->txn.env.id));
 }
 
 /* Durable first, then qmgr knows, then 250: the message is the client's until the last of the three. */
@@ -153,7 +154,7 @@ static void store(struct smtpd_session *s, struct intake *in)
 	env->held = s->txn.actions.hold;
 	if (queue_commit(in->writer, &place) < 0) {
 		log_error("%s: queue file write error: %m", env->id);
-		reply(s, errno == ENOSPC || errno == EDQUOT ? "452 4.3.1 Insufficient system storage"
+		reply_message(s, errno == ENOSPC || errno == EDQUOT ? "452 4.3.1 Insufficient system storage"
 							     : "451 4.3.0 Error: queue file write error");
 		return;
 	}
@@ -190,7 +191,7 @@ void intake_finish(struct smtpd_session *s, struct intake *in)
 		return;
 	if (!logged)
 		log_reject(s, "END-OF-MESSAGE", why, SPAN_NONE);
-	reply(s, "%s", why);
+	reply_message(s, why);
 }
 
 void intake_lost(struct smtpd_session *s, enum io_status status, const char *verb, uint64_t bytes)

@@ -12,6 +12,13 @@
 #include "smtpd/session.h"
 #include "smtpd/submission.h"
 
+static void option(const char *name, const char *value)
+{
+	(void)name;
+	(void)value;
+	smtpd_lmtp = true; /* -L, the only one */
+}
+
 static void before_jail(void)
 {
 	if (!dns_set_server(span_cstr(conf->smtp_dns_server)))
@@ -36,6 +43,8 @@ int main(int argc, char **argv)
 		.program = "smtpd",
 		.shape = SERVICE_THREADS,
 		.identity = SERVICE_AS_MAIL_OWNER,
+		.option = option,
+		.option_letters = "L",
 		.before_jail = before_jail,
 		.after_jail = after_jail,
 		.session = smtpd_session,

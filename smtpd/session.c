@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -14,6 +15,7 @@
 #include "lib/service/peers.h"
 #include "smtpd/access.h"
 #include "smtpd/intake.h"
+#include "smtpd/proxied.h"
 
 enum command_flags {
 	LAST = 1, /* the client must wait for the reply: nothing may be pipelined behind it (RFC 2920 3.1) */
@@ -27,6 +29,7 @@ static const struct command {
 } commands[SMTP_VERBS] = {
 	[SMTP_VERB_EHLO] = { cmd_ehlo, LAST | JUNK },
 	[SMTP_VERB_HELO] = { cmd_helo, LAST | JUNK },
+	[SMTP_VERB_LHLO] = { cmd_lhlo, LAST | JUNK },
 	[SMTP_VERB_MAIL] = { cmd_mail, 0 },
 	[SMTP_VERB_RCPT] = { cmd_rcpt, 0 },
 	[SMTP_VERB_DATA] = { cmd_data, LAST },
@@ -37,8 +40,13 @@ static const struct command {
 	[SMTP_VERB_VRFY] = { cmd_vrfy, JUNK | LAST },
 	[SMTP_VERB_EXPN] = { cmd_expn, JUNK | LAST },
 	[SMTP_VERB_HELP] = { cmd_help, JUNK | LAST },
+	[SMTP_VERB_ETRN] = { cmd_etrn, LAST | JUNK },
+	[SMTP_VERB_XCLIENT] = { cmd_xclient, LAST },
+	[SMTP_VERB_XFORWARD] = { cmd_xforward, 0 },
 	[SMTP_VERB_QUIT] = { cmd_quit, PAYLOAD },
 };
+
+bool smtpd_lmtp;
 
 /* --- replies and the transaction ---------------------------------------------------------------------------------- */
 
@@ -66,6 +74,14 @@ void reply(struct smtpd_session *s, const char *fmt, ...)
 	stream_printf(s->stream, "%s\r\n", text);
 }
 
+void reply_message(struct smtpd_session *s, const char *text)
+{
+	size_t n = smtpd_lmtp && s->txn.accepted ? s->txn.accepted : 1;
+
+	for (size_t i = 0; i < n; i++)
+		reply(s, "%s", text);
+}
+
 void transaction_reset(struct smtpd_session *s)
 {
 	struct arena kept = s->txn.arena;
@@ -79,7 +95,9 @@ void transaction_reset(struct smtpd_session *s)
 
 const char *smtpd_protocol(const struct smtpd_session *s)
 {
-	return s->esmtp ? "ESMTP" : "SMTP";
+	if (smtpd_lmtp)
+		return "LMTP";
+	return s->txn.env.flags & QUEUE_SMTPUTF8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP";
 }
 
 void log_reject(const struct smtpd_session *s, const char *stage, const char *text, struct span rcpt)
@@ -300,14 +318,21 @@ static void turn_away(struct smtpd_session *s)
 	log_disconnect(s);
 }
 
-void smtpd_session(const struct service_session *ss)
+void smtpd_session(const struct service_session *accepted)
 {
-	struct smtpd_session s = { .peer = ss->peer, .local = ss->local };
+	struct service_session ss = *accepted;
+	struct smtpd_session s = { 0 };
 	struct peers_place *place;
 
-	s.stream = stream_open(ss->fd);
+	if (!proxied_session(&ss)) {
+		close(ss.fd);
+		return;
+	}
+	s.peer = s.real_peer = ss.peer;
+	s.local = ss.local;
+	s.stream = stream_open(ss.fd);
 	stream_set_timeout(s.stream, conf->smtpd_timeout_ms);
-	identify(&s, ss);
+	identify(&s, &ss);
 	if (crowded(&s, &place))
 		turn_away(&s);
 	else

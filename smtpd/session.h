@@ -51,6 +51,8 @@ struct transaction {
 struct smtpd_session {
 	struct stream *stream;
 	struct netaddr peer, local;
+	struct netaddr real_peer;      /* who connected, whatever XCLIENT said since */
+	struct span forward_name, forward_address, forward_id; /* from XFORWARD, for log lines */
 	char peer_text[NETADDR_TEXT_MAX];
 	bool is_unix;                  /* sendmail(1) on the UNIX socket */
 	uid_t unix_uid;
@@ -77,21 +79,30 @@ struct smtpd_session {
 	struct transaction txn;
 };
 
+/* This service speaks LMTP (RFC 2033): LHLO, and one reply for each recipient after the content. Set before sessions start. */
+extern bool smtpd_lmtp;
+
 /* The whole life of a session: banner, commands, goodbye. Closes the descriptor. */
 void smtpd_session(const struct service_session *ss);
 
 /* A reply, without CRLF; counts as an error of the client when its code is 4xx or 5xx. */
 void reply(struct smtpd_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The reply to a whole message: LMTP says it once for each recipient that was accepted. */
+void reply_message(struct smtpd_session *s, const char *text);
 void transaction_reset(struct smtpd_session *s);
 
 /* Command handlers (cmd_*.c): args as parsed, replies given, s->quit set to end the session. */
 void cmd_ehlo(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_helo(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_lhlo(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_rcpt(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_data(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_bdat(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_auth(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_etrn(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_xclient(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_xforward(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_rset(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_noop(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_vrfy(struct smtpd_session *s, const struct smtp_cmd *cmd);
@@ -103,6 +114,11 @@ void cmd_quit(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void log_reject(const struct smtpd_session *s, const char *stage, const char *text, struct span rcpt);
 /* The same line with another word: "reject_warning", "hold", "discard", ... */
 void log_reject_as(const struct smtpd_session *s, const char *decision, const char *stage, const char *text, struct span rcpt);
+
+/* May this client give these commands? What XFORWARD adds to the line "ID: client=..." (cmd_xclient.c). */
+bool xclient_allowed(const struct smtpd_session *s);
+bool xforward_allowed(const struct smtpd_session *s);
+const char *xforward_log(struct smtpd_session *s);
 
 /* Recipients that access tables added, or put in place of all others (cmd_rcpt.c). */
 void apply_recipient_actions(struct smtpd_session *s);

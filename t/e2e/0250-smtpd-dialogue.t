@@ -22,7 +22,7 @@ my @dialogue = (
 	[ 'RCPT TO:<alice@example.test>', qr/^503 5\.5\.1 Error: need MAIL command$/ ],
 	[ 'DATA', qr/^503 5\.5\.1 Error: need RCPT command$/ ],
 	[ 'EHLO', qr/^501 Syntax: EHLO hostname$/ ],
-	[ 'EHLO client.test', qr/^250-mail\.example\.test\n250-PIPELINING\n250-SIZE 10240000\n250-VRFY\n250-ENHANCEDSTATUSCODES\n250-8BITMIME\n250-DSN\n250 CHUNKING$/ ],
+	[ 'EHLO client.test', qr/^250-mail\.example\.test\n250-PIPELINING\n250-SIZE 10240000\n250-VRFY\n250-ETRN\n250-ENHANCEDSTATUSCODES\n250-8BITMIME\n250-DSN\n250-SMTPUTF8\n250-LIMITS RCPTMAX=1000\n250 CHUNKING$/ ],
 	[ 'BOGUS', qr/^500 5\.5\.2 Error: command not recognized$/ ],
 	[ 'STARTTLS', qr/^502 5\.5\.1 / ],
 	[ 'AUTH PLAIN', qr/^50[23] 5\.5\.1 / ],

@@ -156,7 +156,7 @@ my @cases = (
 	  [ 2, 'c.example', 'x@y.test', 'alice@example.test' ] ],
 	[ 'sender logins', { sender => 'reject_sender_login_mismatch' }, map { [ 2, 'c.example', $_, 'alice@example.test' ] } 'owned@example.test', 'x@y.test', '' ],
 	[ 'a silent policy service', { recipient => 'check_policy_service unix:private/nobody' }, [ 2, 'c.example', 'x@y.test', 'alice@example.test' ] ],
-	[ 'ETRN', { etrn => "check_etrn_access $acc" }, map { [ 2, 'c.example', undef, undef, "ETRN $_" ] } 'b.test' ],
+	[ 'ETRN', { etrn => "check_etrn_access $acc" }, map { [ 2, 'c.example', undef, undef, "ETRN $_" ] } 'b.test', 'z.test', '', 'a b', '-x', 'sp*ce' ],
 );
 
 my $port = 3000;
