@@ -293,7 +293,8 @@ static void log_verdict(struct message *m, uint32_t rcpt, struct verdict v)
 	outcome_log(&jm, &jr, &o);
 }
 
-static void journal_verdict(struct message *m, uint32_t rcpt, struct verdict v)
+/* How it counts: a failure for good that is not in the journal would be told to nobody, so it is tried again. */
+static enum verdict_class journal_verdict(struct message *m, uint32_t rcpt, struct verdict v)
 {
 	static const enum queue_record types[] = {
 		[VERDICT_OK] = QUEUE_REC_DELIVERED,
@@ -303,8 +304,10 @@ static void journal_verdict(struct message *m, uint32_t rcpt, struct verdict v)
 	struct queue_journal_entry e = { types[v.class], rcpt, "", v.text, SPAN_NONE };
 
 	memcpy(e.dsn, v.dsn, sizeof e.dsn);
-	if (queue_journal(m->id, &m->place, &e, 1, v.class != VERDICT_TEMP) < 0)
-		log_warn("%s: cannot write the journal: %m", m->id);
+	if (queue_journal(m->id, &m->place, &e, 1, v.class != VERDICT_TEMP) == 0)
+		return v.class;
+	log_warn("%s: cannot write the journal: %m", m->id);
+	return v.class == VERDICT_PERM ? VERDICT_TEMP : v.class;
 }
 
 void message_verdict(struct message *m, uint32_t rcpt, struct verdict v)
@@ -314,7 +317,7 @@ void message_verdict(struct message *m, uint32_t rcpt, struct verdict v)
 	log_verdict(m, rcpt, v);
 	/* No attempt was made, so what is in the log stays there for now: the listing takes the reason from the destination. */
 	if (final.class == VERDICT_PERM || m->place.segment == 0)
-		journal_verdict(m, rcpt, final);
+		final.class = journal_verdict(m, rcpt, final);
 	message_outcome(m, rcpt, final.class);
 }
 
@@ -325,7 +328,7 @@ void message_settle(struct message *m, uint32_t rcpt, struct verdict v)
 	log_verdict(m, rcpt, v);
 	/* The removal of the message says that its only recipient is done with. */
 	if (final.class != VERDICT_OK || m->awake->env.nrcpts > 1)
-		journal_verdict(m, rcpt, final);
+		final.class = journal_verdict(m, rcpt, final);
 	message_outcome(m, rcpt, final.class);
 }
 

@@ -143,28 +143,40 @@ static bool make_entry(uint32_t index, const struct outcome *o, struct queue_jou
 	return e->type == QUEUE_REC_DELIVERED;
 }
 
-static void write_journal(const struct job_message *m, const struct outcome *of)
+/* False: it could not be written. */
+static bool write_journal(const struct job_message *m, const struct outcome *of)
 {
 	struct queue_journal_entry *entries;
-	bool durable = false;
+	bool durable = false, written;
 
 	if (m->nrcpts == 0)
-		return;
+		return true;
 	if (m->last && all_delivered(m, of)) {
 		if (queue_remove(m->id, &m->place) < 0)
 			log_warn("%s: cannot remove the delivered message: %s", m->id, strerrordesc_np(errno));
-		return;
+		return true;
 	}
 	entries = mem_realloc_array(NULL, m->nrcpts, sizeof *entries);
 	for (size_t i = 0; i < m->nrcpts; i++)
 		durable |= make_entry(m->rcpts[i].index, &of[i], &entries[i]);
-	if (queue_journal(m->id, &m->place, entries, m->nrcpts, durable) < 0)
+	written = queue_journal(m->id, &m->place, entries, m->nrcpts, durable) == 0;
+	if (!written)
 		log_warn("%s: cannot journal what happened to %zu recipients: %s", m->id, m->nrcpts,
 			 strerrordesc_np(errno));
 	free(entries);
+	return written;
 }
 
-static bool put_result(const struct job_message *m, const struct outcome *of, bool site_down, struct span reason, struct buf *frame)
+/* A failure that is not in the journal is not one yet: bounce finds in the journal whom to report on. */
+static enum verdict_class told_class(const struct verdict *v, bool written)
+{
+	enum verdict_class class = final_class(v);
+
+	return class == VERDICT_PERM && !written ? VERDICT_TEMP : class;
+}
+
+static bool put_result(const struct job_message *m, const struct outcome *of, bool written, bool site_down, struct span reason,
+		       struct buf *frame)
 {
 	struct job_result result = {
 		.noutcomes = m->nrcpts,
@@ -177,7 +189,7 @@ static bool put_result(const struct job_message *m, const struct outcome *of, bo
 	result.outcomes = m->nrcpts ? mem_realloc_array(NULL, m->nrcpts, sizeof *result.outcomes) : NULL;
 	for (size_t i = 0; i < m->nrcpts; i++)
 		result.outcomes[i] =
-		    (struct job_outcome){ m->rcpts[i].index, final_class(&of[i].verdict), of[i].passed_on };
+		    (struct job_outcome){ m->rcpts[i].index, told_class(&of[i].verdict, written), of[i].passed_on };
 	ok = job_add_result(frame, &result);
 	free(result.outcomes);
 	return ok;
@@ -186,11 +198,12 @@ static bool put_result(const struct job_message *m, const struct outcome *of, bo
 bool outcome_report(const struct job_message *m, const struct outcome *of, bool site_down, struct span reason,
 		    struct buf *frame)
 {
-	write_journal(m, of);
-	return put_result(m, of, site_down, reason, frame);
+	bool written = write_journal(m, of);
+
+	return put_result(m, of, written, site_down, reason, frame);
 }
 
 bool outcome_report_kept(const struct job_message *m, const struct outcome *of, struct buf *frame)
 {
-	return put_result(m, of, false, SPAN_NONE, frame);
+	return put_result(m, of, true, false, SPAN_NONE, frame);
 }

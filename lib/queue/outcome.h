@@ -34,8 +34,8 @@ struct verdict outcome_final(struct verdict v);
 /*
  * Journal the outcomes of m's recipients (one in of[] for each of m->rcpts, in their order) as lib/queue/job.h asks for
  * (or remove the message, when it is done), and add the RESULT to frame (maximum FRAME_MAX; empty, or RESULTs of other
- * messages). A journal that cannot
- * be written is logged and changes nothing else. soft_bounce is applied here too. site_down, reason: see struct
+ * messages). A journal that cannot be written is logged, and a failure for good is then reported as one for now: else it
+ * would be told to nobody. soft_bounce is applied here too. site_down, reason: see struct
  * job_result. False: the frame has no room.
  */
 bool outcome_report(const struct job_message *m, const struct outcome *of, bool site_down, struct span reason,

@@ -6,6 +6,12 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/conf/conf.h"
+#include "lib/io/frame.h"
+#include "lib/queue/job.h"
 #include "lib/queue/outcome.h"
 
 static void delays(void **state)
@@ -35,9 +41,38 @@ static void delays(void **state)
 	buf_free(&b);
 }
 
+/* Otherwise bounce would find nobody to report on, and the message would go without a word. */
+static void a_failure_that_cannot_be_journaled_is_none_yet(void **state)
+{
+	static struct conf settings;
+	struct job_rcpt rcpts[2] = { { .index = 0, .address = SPAN("a@b") }, { .index = 1, .address = SPAN("c@d") } };
+	struct job_message m = { .rcpts = rcpts, .nrcpts = 2 };
+	struct outcome of[2] = { { .verdict = { .class = VERDICT_PERM, .dsn = "5.1.1" } },
+				 { .verdict = { .class = VERDICT_OK, .dsn = "2.0.0" } } };
+	struct arena a = ARENA_INIT;
+	struct job_result *list;
+	struct buf b;
+	size_t n;
+
+	(void)state;
+	conf = &settings;
+	queue_new_id(m.id); /* there is no such message */
+	buf_init(&b, FRAME_MAX);
+	assert_true(outcome_report(&m, of, false, SPAN_NONE, &b));
+	assert_true(job_get_results(buf_span(&b), &a, &list, &n));
+	assert_int_equal(n, 1);
+	assert_int_equal(list[0].outcomes[0].class, VERDICT_TEMP);
+	assert_int_equal(list[0].outcomes[1].class, VERDICT_OK);
+	buf_free(&b);
+	arena_free(&a);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(delays) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(delays),
+		cmocka_unit_test(a_failure_that_cannot_be_journaled_is_none_yet),
+	};
 
 	return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);
 }
