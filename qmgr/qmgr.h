@@ -157,6 +157,8 @@ void dest_release_waiters(struct dest *d);
 
 /* --- transport.c --- */
 struct transport *transport_get(struct span name);
+/* Its socket could not be connected for so long that its mail sleeps until it can be: it would fill the places of the awake. */
+bool transport_unavailable(const struct transport *t);
 void transport_run(struct transport *t); /* hand out work as far as agents and destinations allow */
 void transport_run_all(void);
 void transport_probe(struct transport *t, struct dest *d);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "qmgr/sort.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,7 +168,9 @@ static void sort_one(struct sorting *s, struct message *m, uint32_t i)
 	d = dest_get(transport_get(route.transport), route.destination, route.nexthop);
 	if (!is_due(m, r, d))
 		return;
-	if (d->state == DEST_DOWN) {
+	if (transport_unavailable(d->transport) && d->state == DEST_UP)
+		snprintf(d->reason, sizeof d->reason, "mail transport unavailable");
+	if (d->state == DEST_DOWN || transport_unavailable(d->transport)) {
 		message_verdict(m, i, verdict_make(a, "4.4.1", "delivery temporarily suspended: %s", d->reason));
 		dest_wait(d, m);
 		if (m->flush)

@@ -125,6 +125,12 @@ static void suspend_dest(struct span key, void *value, void *arg)
 	dest_suspend_tasks(d);
 }
 
+/* Not a restart of the service: the mail sleeps, and shows why in the listing. */
+bool transport_unavailable(const struct transport *t)
+{
+	return t->down && t->failures > 3;
+}
+
 static void go_down(struct transport *t)
 {
 	int64_t pause = RETRY_FIRST_MS;
@@ -135,7 +141,7 @@ static void go_down(struct transport *t)
 	for (unsigned i = 0; i < t->failures && pause < RETRY_MAX_MS; i++)
 		pause *= 2;
 	t->failures++;
-	if (t->failures > 3) /* not a restart of the service: let the mail sleep, it shows why in the listing */
+	if (transport_unavailable(t))
 		htab_each(&t->dests, suspend_dest, NULL);
 	loop_timer_set(qmgr_loop, &t->retry, clock_deadline(pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS));
 }

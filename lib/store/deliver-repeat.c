@@ -8,6 +8,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/store/deliver-int.h"
+#include "lib/store/fs.h"
 
 enum {
 	WINDOW = 4 << 20,    /* bytes at the end of a mailbox that are looked at */
@@ -254,6 +255,25 @@ static bool crc_matches(int fd, uint64_t at, uint64_t end, uint32_t want)
 	return at == end && (uint32_t)crc == want;
 }
 
+/*
+ * A letter that is found may be one whose sync failed: the kernel then has its bytes in memory, counts them as written, and reports
+ * nothing when the file is synced again. So they are written anew, and the sync that follows is about them.
+ */
+static bool write_anew(int fd, uint64_t at, uint64_t end)
+{
+	char *text = mem_alloc(READ_CHUNK);
+	bool ok = true;
+
+	while (ok && at < end) {
+		size_t n = end - at < READ_CHUNK ? (size_t)(end - at) : READ_CHUNK;
+
+		ok = read_at(fd, text, n, at) == (ssize_t)n && fs_pwrite_all(fd, span_of(text, n), at) == 0;
+		at += n;
+	}
+	free(text);
+	return ok;
+}
+
 enum found { FOUND_NOT, FOUND_WHOLE, FOUND_TORN };
 
 static enum found look(int fd, const struct seen *s, uint64_t size)
@@ -266,7 +286,9 @@ static enum found look(int fd, const struct seen *s, uint64_t size)
 		return FOUND_NOT;
 	if (m.length == 0 || m.length > size - s->from_at)
 		return FOUND_TORN;
-	return crc_matches(fd, s->block_at + n, s->from_at + m.length, m.crc) ? FOUND_WHOLE : FOUND_TORN;
+	if (!crc_matches(fd, s->block_at + n, s->from_at + m.length, m.crc))
+		return FOUND_TORN;
+	return write_anew(fd, s->from_at, s->from_at + m.length) ? FOUND_WHOLE : FOUND_NOT;
 }
 
 bool repeat_has(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *torn_r)
