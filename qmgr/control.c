@@ -108,7 +108,7 @@ static void list_message(struct listing *l, const struct message *m)
 	struct queue_envelope env;
 	size_t before = l->entries.len;
 
-	if (queue_open(m->id, &m->place, &file) != QUEUE_OK)
+	if (queue_open_envelope(m->id, &m->place, &file) != QUEUE_OK)
 		return; /* delivered meanwhile */
 	env = *queue_envelope(file);
 	add_reason(m, &env);

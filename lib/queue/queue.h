@@ -127,7 +127,10 @@ struct queue_message;
 /* Read envelope and journal; the content is read when asked for. env points into the message and lives until queue_close. */
 enum queue_status queue_open(const char *id, const struct queue_place *place, struct queue_message **m_r)
     __attribute__((warn_unused_result));
-/* The same from a file that is open already, wherever it lies (postcat FILE, corrupt/ID). fd is taken over. id: what the envelope
+/* The same without a look at the content, which then cannot be had: for listings. */
+enum queue_status queue_open_envelope(const char *id, const struct queue_place *place, struct queue_message **m_r)
+    __attribute__((warn_unused_result));
+/* As queue_open, from a file that is open already, wherever it lies (postcat FILE, corrupt/ID). fd is taken over. id: what the envelope
  * must say. */
 enum queue_status queue_open_fd(int fd, const char *id, struct queue_message **m_r) __attribute__((warn_unused_result));
 const struct queue_envelope *queue_envelope(const struct queue_message *m);

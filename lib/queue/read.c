@@ -23,6 +23,7 @@ struct queue_message {
 	struct buf block;      /* the piece of content read last */
 	uint64_t whole;        /* bytes of the file up to the last whole journal record */
 	int fd;                /* -1 when everything is in start */
+	bool unchecked;        /* content: it is not asked for */
 };
 
 static ssize_t pread_all(int fd, char *to, size_t len, uint64_t at)
@@ -96,7 +97,7 @@ static enum queue_status read_content(struct queue_message *m)
 
 	if (m->start.len < end)
 		return QUEUE_CORRUPT;
-	if (format_crc(0, span_of(m->start.ptr + content_at(m), m->header.content_len)) != m->header.content_crc)
+	if (!m->unchecked && format_crc(0, span_of(m->start.ptr + content_at(m), m->header.content_len)) != m->header.content_crc)
 		return QUEUE_CORRUPT;
 	m->whole = end + format_replay(span_skip(buf_span(&m->start), end), &m->env);
 	return QUEUE_OK;
@@ -136,13 +137,14 @@ static bool copy_from_log(const char *id, const struct queue_place *place, struc
 	return buf_add_span(&m->start, bytes);
 }
 
-static enum queue_status open_in_log(const char *id, const struct queue_place *place, struct queue_message **m_r)
+static enum queue_status open_in_log(const char *id, const struct queue_place *place, bool unchecked, struct queue_message **m_r)
 {
 	struct queue_message *m = mem_zalloc(sizeof *m);
 	enum queue_status status = QUEUE_GONE;
 	struct span view;
 
 	m->fd = -1;
+	m->unchecked = unchecked;
 	if (copy_from_log(id, place, m)) {
 		status = QUEUE_CORRUPT;
 		if (format_get_header(buf_span(&m->start), &m->header) && m->start.len >= content_at(m))
@@ -160,26 +162,13 @@ static enum queue_status open_in_log(const char *id, const struct queue_place *p
 	return status;
 }
 
-enum queue_status queue_open(const char *id, const struct queue_place *place, struct queue_message **m_r)
-{
-	enum queue_status status = place->segment ? open_in_log(id, place, m_r) : QUEUE_GONE;
-	int dir, fd;
-
-	if (status != QUEUE_GONE)
-		return status;
-	dir = place_dir(id);
-	fd = dir < 0 ? -1 : openat(dir, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return errno == ENOENT ? QUEUE_GONE : QUEUE_ERROR;
-	return queue_open_fd(fd, id, m_r);
-}
-
-enum queue_status queue_open_fd(int fd, const char *id, struct queue_message **m_r)
+static enum queue_status open_file(int fd, const char *id, bool unchecked, struct queue_message **m_r)
 {
 	struct queue_message *m = mem_zalloc(sizeof *m);
 	enum queue_status status;
 
 	m->fd = fd;
+	m->unchecked = unchecked;
 	status = read_start(m);
 	if (status == QUEUE_OK)
 		status = read_envelope(m, id);
@@ -198,6 +187,35 @@ enum queue_status queue_open_fd(int fd, const char *id, struct queue_message **m
 	}
 	*m_r = m;
 	return QUEUE_OK;
+}
+
+static enum queue_status open_anywhere(const char *id, const struct queue_place *place, bool unchecked, struct queue_message **m_r)
+{
+	enum queue_status status = place->segment ? open_in_log(id, place, unchecked, m_r) : QUEUE_GONE;
+	int dir, fd;
+
+	if (status != QUEUE_GONE)
+		return status;
+	dir = place_dir(id);
+	fd = dir < 0 ? -1 : openat(dir, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? QUEUE_GONE : QUEUE_ERROR;
+	return open_file(fd, id, unchecked, m_r);
+}
+
+enum queue_status queue_open(const char *id, const struct queue_place *place, struct queue_message **m_r)
+{
+	return open_anywhere(id, place, false, m_r);
+}
+
+enum queue_status queue_open_envelope(const char *id, const struct queue_place *place, struct queue_message **m_r)
+{
+	return open_anywhere(id, place, true, m_r);
+}
+
+enum queue_status queue_open_fd(int fd, const char *id, struct queue_message **m_r)
+{
+	return open_file(fd, id, false, m_r);
 }
 
 const struct queue_envelope *queue_envelope(const struct queue_message *m)
