@@ -59,6 +59,7 @@ static bool scan_message(struct session *s, struct imap_scan *a, struct flag_lis
 		if (!date_imap_parse(text, date))
 			return imap_scan_fail(a, "Invalid internal date.");
 	}
+	imap_scan_skip(a, '~'); /* literal8, RFC 3516 */
 	return imap_scan_end(a);
 }
 

@@ -1,20 +1,66 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* CREATE, with a special use (RFC 6154 3): a folder has its use by its name, so only a name that fits can be given one. */
 #include "imapd/box.h"
 #include "imapd/imapd.h"
 
-/* "CREATE name (USE (\\Sent))" of RFC 6154 is not offered (CREATE-SPECIAL-USE). */
+/* " (USE (\Sent))" */
+static bool scan_use(struct imap_scan *a, struct span *use_r, size_t *n_r)
+{
+	struct span word;
+
+	*n_r = 0;
+	if (a->in.len == 0)
+		return true;
+	if (!imap_scan_sp(a) || !imap_scan_open(a) || !imap_scan_atom(a, &word))
+		return false;
+	if (!span_iis(word, "USE"))
+		return imap_scan_fail(a, "Unknown parameter");
+	if (!imap_scan_sp(a) || !imap_scan_open(a))
+		return false;
+	for (; !imap_scan_peek(a, ')'); ++*n_r)
+		if (!imap_scan_flag(a, use_r) || (!imap_scan_peek(a, ')') && !imap_scan_sp(a)))
+			return false;
+	return imap_scan_close(a) && imap_scan_close(a);
+}
+
+static bool has_use(struct session *s, struct store *store, struct span name, struct span use)
+{
+	struct store_folder *list;
+	size_t n;
+
+	if (span_ends(name, "/"))
+		name.len--;
+	if (store_list(store, &s->arena, &list, &n) != STORE_OK)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (span_eq(list[i].name, name))
+			return list[i].special_use != NULL && span_iis(use, list[i].special_use);
+	return false;
+}
+
 void cmd_create(struct session *s, struct imap_scan *a)
 {
-	struct span name;
+	struct span name, use = SPAN_NONE;
 	enum store_status st;
+	struct store *store;
+	bool fits = true;
+	size_t n;
 
 	if (!scan_mailbox(s, a, &name))
 		return;
-	if (!imap_scan_end(a)) {
+	if (!scan_use(a, &use, &n) || !imap_scan_end(a)) {
 		reply_bad(s, a->error);
 		return;
 	}
-	st = store_create(store_lock(), name);
+	store = store_lock();
+	st = store_create(store, name);
+	if (st == STORE_OK && n > 0)
+		fits = n == 1 && has_use(s, store, name, use);
+	if (!fits)
+		(void)store_delete(store, name);
 	store_unlock();
-	reply_status(s, st, "Create completed.");
+	if (fits)
+		reply_status(s, st, "Create completed.");
+	else
+		reply(s, "NO [USEATTR] A mailbox of this name cannot have this use");
 }

@@ -66,6 +66,9 @@ static bool scan_item(struct session *s, struct imap_scan *a, struct fetch *f, b
 		return add_item(a, f, FETCH_BODY, NULL);
 	if (span_iis(name, "BODY") || span_iis(name, "BODY.PEEK"))
 		return fetch_section_scan(s, a, name.len > 4, &sec) && add_item(a, f, FETCH_SECTION, sec);
+	if (span_iis(name, "BINARY") || span_iis(name, "BINARY.PEEK") || span_iis(name, "BINARY.SIZE"))
+		return fetch_binary_scan(s, a, name, &sec) &&
+		       add_item(a, f, span_iis(name, "BINARY.SIZE") ? FETCH_BINARY_SIZE : FETCH_BINARY, sec);
 	sec = fetch_section_rfc822(s, name);
 	if (sec != NULL)
 		return add_item(a, f, FETCH_SECTION, sec);
@@ -192,6 +195,12 @@ static void put_item(struct session *s, const struct fetch_item *item, uint32_t 
 	case FETCH_SECTION:
 		fetch_send_section(s, m, item->section);
 		break;
+	case FETCH_BINARY:
+		fetch_send_binary(s, m, item->section);
+		break;
+	case FETCH_BINARY_SIZE:
+		fetch_put_binary_size(s, m, item->section);
+		break;
 	}
 }
 
@@ -251,10 +260,14 @@ void cmd_fetch(struct session *s, struct imap_scan *a)
 		return;
 	}
 	view_refresh(s);
+	s->unknown_cte = false;
 	for (uint32_t i = 0; i < n && stream_status(s->io) == IO_OK; i++) {
 		enum store_status st = fetch_one(s, &f, at[i]);
 
 		worst = st != STORE_OK ? st : worst;
 	}
-	reply_status(s, worst, "Fetch completed.");
+	if (worst == STORE_OK && s->unknown_cte)
+		reply(s, "NO [UNKNOWN-CTE] A part has a transfer encoding that is not known");
+	else
+		reply_status(s, worst, "Fetch completed.");
 }

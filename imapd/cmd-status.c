@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "imapd/box.h"
 #include "imapd/imapd.h"
+#include "lib/conf/conf.h"
 #include "lib/proto/imap_quote.h"
 
 static const struct {
@@ -9,6 +10,7 @@ static const struct {
 } items[] = {
 	{ "MESSAGES", STATUS_MESSAGES },       { "RECENT", STATUS_RECENT }, { "UIDNEXT", STATUS_UIDNEXT },
 	{ "UIDVALIDITY", STATUS_UIDVALIDITY }, { "UNSEEN", STATUS_UNSEEN }, { "SIZE", STATUS_SIZE },
+	{ "APPENDLIMIT", STATUS_APPENDLIMIT },
 };
 enum { NITEMS = sizeof(items) / sizeof(items[0]) };
 
@@ -52,6 +54,8 @@ static uint64_t value(const struct store_counts *c, unsigned item)
 		return c->uidvalidity;
 	case STATUS_UNSEEN:
 		return c->unseen;
+	case STATUS_APPENDLIMIT:
+		return (uint64_t)conf->message_size_limit;
 	default:
 		return c->size;
 	}
@@ -107,7 +111,11 @@ enum store_status status_send(struct session *s, struct span name, unsigned want
 	for (size_t i = 0; i < NITEMS; i++) {
 		if ((wanted & items[i].item) == 0)
 			continue;
-		buf_addf(&s->out, "%s%s %llu", gap, items[i].name, (unsigned long long)value(&c, items[i].item));
+		buf_addf(&s->out, "%s%s ", gap, items[i].name);
+		if (items[i].item == STATUS_APPENDLIMIT && conf->message_size_limit <= 0)
+			buf_adds(&s->out, "NIL");
+		else
+			buf_addf(&s->out, "%llu", (unsigned long long)value(&c, items[i].item));
 		gap = " ";
 	}
 	buf_adds(&s->out, ")\r\n");

@@ -71,13 +71,13 @@ static bool scan_partial(struct imap_scan *a, struct fetch_section *sec)
 	return imap_scan_char(a, '>') && (sec->count > 0 || imap_scan_fail(a, "Invalid partial length"));
 }
 
-static void make_label(struct session *s, struct fetch_section *sec)
+static void make_label(struct session *s, const char *item, struct fetch_section *sec)
 {
 	static const char *const what[] = { "", "HEADER", "HEADER.FIELDS", "HEADER.FIELDS.NOT", "TEXT", "MIME" };
 	struct buf b;
 
 	buf_init(&b, LABEL_MAX);
-	buf_adds(&b, "BODY[");
+	buf_addf(&b, "%s[", item);
 	for (size_t i = 0; i < sec->nparts; i++)
 		buf_addf(&b, "%s%u", i > 0 ? "." : "", sec->part[i]);
 	buf_adds(&b, sec->nparts > 0 && sec->what != SECTION_ALL ? "." : "");
@@ -99,7 +99,20 @@ bool fetch_section_scan(struct session *s, struct imap_scan *a, bool peek, struc
 	if (!imap_scan_char(a, '[') || !scan_part(a, sec) || !scan_what(s, a, sec) || !imap_scan_char(a, ']') ||
 	    !scan_partial(a, sec))
 		return false;
-	make_label(s, sec);
+	make_label(s, "BODY", sec);
+	*sec_r = sec;
+	return true;
+}
+
+bool fetch_binary_scan(struct session *s, struct imap_scan *a, struct span name, struct fetch_section **sec_r)
+{
+	struct fetch_section *sec = arena_alloc(&s->arena, sizeof(*sec));
+	bool size = span_iis(name, "BINARY.SIZE");
+
+	sec->peek = size || span_iis(name, "BINARY.PEEK");
+	if (!imap_scan_char(a, '[') || !scan_part(a, sec) || !imap_scan_char(a, ']') || (!size && !scan_partial(a, sec)))
+		return false;
+	make_label(s, size ? "BINARY.SIZE" : "BINARY", sec);
 	*sec_r = sec;
 	return true;
 }

@@ -16,6 +16,8 @@ enum fetch_what {
 	FETCH_BODY,
 	FETCH_BODYSTRUCTURE,
 	FETCH_SECTION, /* BODY[...], RFC822... */
+	FETCH_BINARY,  /* BINARY[...] */
+	FETCH_BINARY_SIZE,
 };
 
 enum section_what { SECTION_ALL, SECTION_HEADER, SECTION_FIELDS, SECTION_FIELDS_NOT, SECTION_TEXT, SECTION_MIME };
@@ -57,11 +59,17 @@ struct fetch_msg {
 
 /* fetch-section.c: "BODY[...]<0.5>" after "BODY" or "BODY.PEEK" has been read; RFC822 forms by name. */
 bool fetch_section_scan(struct session *s, struct imap_scan *a, bool peek, struct fetch_section **sec_r);
+/* "[1.2]<0.5>" after "BINARY", "BINARY.PEEK" or "BINARY.SIZE". */
+bool fetch_binary_scan(struct session *s, struct imap_scan *a, struct span name, struct fetch_section **sec_r);
 struct fetch_section *fetch_section_rfc822(struct session *s, struct span name); /* NULL: not one of them */
 
 /* fetch-body.c: "BODY[...] {n}" CRLF and the octets, to the client. */
 void fetch_send_section(struct session *s, struct fetch_msg *m, const struct fetch_section *sec);
 struct mime_part *fetch_mime(struct session *s, struct fetch_msg *m);
+
+/* fetch-binary.c: "BINARY[1] {n}" CRLF and the decoded octets, to the client; "BINARY.SIZE[1] n" to s->out. */
+void fetch_send_binary(struct session *s, struct fetch_msg *m, const struct fetch_section *sec);
+void fetch_put_binary_size(struct session *s, struct fetch_msg *m, const struct fetch_section *sec);
 
 /* fetch-structure.c: append to s->out. */
 void fetch_put_envelope(struct session *s, struct span header);

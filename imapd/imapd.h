@@ -64,6 +64,7 @@ struct session {
 	const char *verb;     /* for error texts: "FETCH", "UID FETCH" */
 	bool by_uid;          /* UID FETCH, UID STORE, ... */
 	bool no_sync;         /* the command left no mailbox to tell about, or already told */
+	bool unknown_cte;     /* FETCH BINARY met a transfer encoding that it cannot undo */
 	bool over;            /* end after the reply */
 	const char *why_over; /* for the log */
 	unsigned bad;         /* commands in a row that were bad */
@@ -153,6 +154,7 @@ enum status_item {
 	STATUS_UIDVALIDITY = 8,
 	STATUS_UNSEEN = 16,
 	STATUS_SIZE = 32,
+	STATUS_APPENDLIMIT = 64,
 };
 bool status_items_parse(struct imap_scan *a, unsigned *items_r);
 enum store_status status_send(struct session *s, struct span name, unsigned items);
