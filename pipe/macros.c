@@ -194,7 +194,9 @@ static bool put(struct arguments *args, const char *template, const struct job_r
 char **macros_argv(const struct delivery *d, struct verdict *why_r)
 {
 	size_t room = pipe_attributes.argc * d->nrcpts + 1;
-	struct arguments args = { d, arena_array(d->a, room < ARGUMENTS_MAX ? room : ARGUMENTS_MAX + 1, sizeof *args.argv), 0, why_r };
+	struct arguments args = { d,
+				  arena_array(d->a, room < ARGUMENTS_MAX ? room : ARGUMENTS_MAX + 1, sizeof *args.argv),
+				  0, why_r };
 
 	for (size_t i = 0; i < pipe_attributes.argc; i++) {
 		bool per_rcpt = true;

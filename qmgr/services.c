@@ -45,7 +45,8 @@ bool services_runs(const char *transport, const char *program)
 unsigned services_agents(const char *transport, unsigned limit)
 {
 	const struct mastercf_service *s = find(transport);
-	bool single = s && (strcmp(s->program, "local") == 0 || strcmp(s->program, "pipe") == 0 || strcmp(s->program, "bounce") == 0);
+	bool single = s && (strcmp(s->program, "local") == 0 || strcmp(s->program, "pipe") == 0 ||
+			    strcmp(s->program, "bounce") == 0);
 
 	return single && s->maxproc > 0 && (unsigned)s->maxproc < limit ? (unsigned)s->maxproc : limit;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* smtp: delivers mail to other servers; under the name lmtp, by LMTP to mailbox servers. See courier.h for the life of a session. */
+/* smtp: delivers mail to other servers; under the name lmtp, by LMTP to mailbox servers. See courier.h for the life of
+ * a session. */
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/io/dns.h"

@@ -202,7 +202,8 @@ static int connect_to(struct arena *a, const struct site_host *host, struct span
 	if (host->path) {
 		fd = connect_unix(host->path);
 		if (fd < 0)
-			*trouble_r = verdict_make(a, "4.4.1", "connect to " SPAN_FMT ": %s", SPAN_ARG(name), strerrordesc_np(errno));
+			*trouble_r = verdict_make(a, "4.4.1", "connect to " SPAN_FMT ": %s", SPAN_ARG(name),
+						  strerrordesc_np(errno));
 		return fd;
 	}
 	fd = netaddr_connect(&host->addr, bound ? &local : NULL, clock_deadline(conf->smtp_connect_timeout_ms));
@@ -278,8 +279,8 @@ struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_
 		       struct span *relay_r)
 {
 	char text[NETADDR_TEXT_MAX];
-	struct span name =
-	    span_cstr(arena_printf(a, SPAN_FMT "[%s]", SPAN_ARG(host->name), host->path ? host->path : netaddr_text(&host->addr, text)));
+	struct span name = span_cstr(arena_printf(a, SPAN_FMT "[%s]", SPAN_ARG(host->name),
+						  host->path ? host->path : netaddr_text(&host->addr, text)));
 	int fd = connect_to(a, host, name, trouble_r);
 	struct peer *p;
 

@@ -30,8 +30,8 @@ struct site {
 };
 
 /*
- * This process is an LMTP client (RFC 2033): next hops are unix:PATH, inet:HOST, inet:HOST:PORT or HOST:PORT (24), without MX records,
- * and may well be ourselves. Set before threads start.
+ * This process is an LMTP client (RFC 2033): next hops are unix:PATH, inet:HOST, inet:HOST:PORT or HOST:PORT (24),
+ * without MX records, and may well be ourselves. Set before threads start.
  */
 extern bool site_lmtp;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Delivery with the rights of somebody: programs that start as root (local, pipe) become that user and root again. Single-threaded. */
+/* Delivery with the rights of somebody: programs that start as root (local, pipe) become that user and root again.
+ * Single-threaded. */
 #pragma once
 #include <stdbool.h>
 #include <sys/types.h>

@@ -301,7 +301,9 @@ END {
 	for my $p (@instances) {
 		next if $p->{owner} != $$;
 		# In a jail there is no /proc for the leak checker; that says nothing about the program.
-		if (my @found = grep { !/LeakSanitizer has encountered a fatal|LeakSanitizer does not work/ && /(?:Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error:|panic: / } split /\n/, slurp($p->maillog)) {
+		my @found = grep { /(?:Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error:|panic: / }
+			grep { !/LeakSanitizer (?:has encountered a fatal|does not work)/ } split /\n/, slurp($p->maillog);
+		if (@found) {
 			print STDERR "# the log of a program has: $_\n" for @found;
 			$status ||= 1;
 		}

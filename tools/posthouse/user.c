@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * posthouse user: the users of a passwd-file. Passwords come on standard input, never on the command line, where everybody could see
- * them. The file is replaced whole: whoever reads it sees the old or the new one, also after a power failure.
+ * posthouse user: the users of a passwd-file. Passwords come on standard input, never on the command line, where
+ * everybody could see them. The file is replaced whole: whoever reads it sees the old or the new one, also after a
+ * power failure.
  */
 #include <crypt.h>
 #include <errno.h>
@@ -345,7 +346,11 @@ int user_command(int argc, char **argv)
 	while (argc > 1 && (letter = getopt(argc, argv, "+s:u:g:d:m:")) != -1) {
 		if (letter == '?' || (letter != 'm' && !field_is_good(optarg)))
 			return usage();
-		*(letter == 's' ? &u.scheme : letter == 'u' ? &u.uid : letter == 'g' ? &u.gid : letter == 'd' ? &u.home : &u.mail) = optarg;
+		*(letter == 's'   ? &u.scheme
+		  : letter == 'u' ? &u.uid
+		  : letter == 'g' ? &u.gid
+		  : letter == 'd' ? &u.home
+				  : &u.mail) = optarg;
 	}
 	if (strcmp(verb, "list") == 0 && optind == argc)
 		return list();
