@@ -108,12 +108,22 @@ void stream_set_deadline(struct stream *s, int64_t deadline_ms)
 	s->deadline_ms = deadline_ms;
 }
 
+int64_t stream_deadline(const struct stream *s)
+{
+	return s->deadline_ms;
+}
+
+void *stream_transport(const struct stream *s, const struct stream_ops *ops)
+{
+	return s->ops == ops ? s->transport : NULL;
+}
+
 void stream_set_timeout(struct stream *s, int64_t timeout_ms)
 {
 	s->timeout_ms = timeout_ms;
 }
 
-static enum io_status wait_for(struct stream *s, short events)
+enum io_status stream_wait(struct stream *s, short events)
 {
 	int64_t until = s->deadline_ms;
 
@@ -146,7 +156,7 @@ static enum io_status write_all(struct stream *s, const char *from, size_t len)
 			len -= (size_t)n;
 			s->total_out += (uint64_t)n;
 		} else if (errno == EAGAIN) {
-			enum io_status status = wait_for(s, want);
+			enum io_status status = stream_wait(s, want);
 
 			if (status != IO_OK)
 				return fail_output(s, status);
@@ -267,7 +277,7 @@ enum io_status stream_fill(struct stream *s)
 		ssize_t n;
 
 		if (s->ops == &plain || want != POLLIN) {
-			status = wait_for(s, want);
+			status = stream_wait(s, want);
 			if (status != IO_OK)
 				return status;
 		}
@@ -282,7 +292,7 @@ enum io_status stream_fill(struct stream *s)
 		if (errno != EAGAIN && errno != EINTR)
 			return IO_ERROR;
 		if (s->ops != &plain && errno == EAGAIN) {
-			status = wait_for(s, want);
+			status = stream_wait(s, want);
 			if (status != IO_OK)
 				return status;
 			want = POLLIN;

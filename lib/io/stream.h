@@ -34,9 +34,13 @@ int stream_fd(const struct stream *s);
 int stream_detach(struct stream *s);
 /* Change the transport, e.g. after STARTTLS. Fails (false) when input is still buffered: plaintext injection. */
 bool stream_set_transport(struct stream *s, const struct stream_ops *ops, void *transport) __attribute__((warn_unused_result));
+void *stream_transport(const struct stream *s, const struct stream_ops *ops); /* NULL when it is not of that kind */
+/* Wait until the descriptor is ready, within the deadline and the timeout: for a transport's own handshake. */
+enum io_status stream_wait(struct stream *s, short events) __attribute__((warn_unused_result));
 
 /* Every later read or write must be done by then. */
 void stream_set_deadline(struct stream *s, int64_t deadline_ms);
+int64_t stream_deadline(const struct stream *s);
 /* Or: every single wait lasts at most timeout_ms (<= 0: only the deadline counts). Both apply. */
 void stream_set_timeout(struct stream *s, int64_t timeout_ms);
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
@@ -48,8 +49,8 @@ struct tls_info {
 	char peer_fingerprint[TLS_FINGERPRINT_MAX];     /* of its certificate */
 	char peer_key_fingerprint[TLS_FINGERPRINT_MAX]; /* of its public key */
 	/* Channel bindings (RFC 5929, 9266): lengths 0 where there is none. */
-	unsigned char exporter[32], endpoint[TLS_BINDING_MAX]; /* tls-exporter; tls-server-end-point */
-	size_t exporter_len, endpoint_len;
+	unsigned char exporter[32], endpoint[TLS_BINDING_MAX], unique[TLS_BINDING_MAX];
+	size_t exporter_len, endpoint_len, unique_len; /* tls-exporter; tls-server-end-point; tls-unique, before TLS 1.3 */
 };
 
 /* --- contexts ---------------------------------------------------------------------------------------------------- */
@@ -68,8 +69,11 @@ struct tls_settings {
 	struct tls_tickets *tickets; /* server: NULL, no tickets; lives as long as the context */
 };
 
-/* The cipher list of a grade: "high", "medium" (all that is not broken), "low", ...; NULL: no such grade. */
+/* The cipher list of a grade: "high" (AEAD with forward secrecy), "medium" (also CBC); "low", "export" and "null" are taken for
+ * medium. NULL: no such grade. */
 const char *tls_grade(const char *grade);
+/* Start-up, before the jail: what the library reads from the file system and loads. */
+void tls_init(void);
 
 /*
  * A context for servers. bundle: see tls_bundle_add; its nameless part is served to clients that ask for no name or an unknown

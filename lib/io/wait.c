@@ -24,6 +24,11 @@ void io_set_stop_fd(int fd)
 	stop_fd = fd;
 }
 
+int io_stop_fd(void)
+{
+	return stop_fd;
+}
+
 int io_set_nonblock(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);

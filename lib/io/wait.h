@@ -24,5 +24,6 @@ enum io_status io_sleep_until(int64_t deadline_ms);
 
 /* Start-up, before threads: a descriptor that becomes readable when the process is to stop. -1: none. */
 void io_set_stop_fd(int fd);
+int io_stop_fd(void);
 
 int io_set_nonblock(int fd); /* 0, or -1 and errno */
