@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The question to auth whose answer decides: who the client is, and who serves it from now on. */
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/proto/auth_name.h"
 #include "lib/service/auth_ask.h"
@@ -19,6 +22,42 @@ void question_init(struct login *l, struct handover_login *q, struct span tag)
 		.local = l->local,
 		.secured = l->secured,
 	};
+}
+
+/* What auth is to get as the client: the connection itself, or the other end of a pair when TLS stays with us. -1: errno. */
+static int client_for_auth(struct login *l)
+{
+	int pair[2];
+
+	if (l->tls == NULL)
+		return stream_fd(l->io);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -1;
+	l->relay_fd = pair[0];
+	return pair[1];
+}
+
+static void forget_pair(struct login *l)
+{
+	if (l->relay_fd >= 0)
+		close(l->relay_fd);
+	l->relay_fd = -1;
+}
+
+static enum auth_ask put_question(struct login *l, const struct handover_login *q, struct handover_reply *reply_r)
+{
+	int client = client_for_auth(l);
+	enum auth_ask got;
+
+	if (client < 0) {
+		log_error("socket pair: %m");
+		*reply_r = (struct handover_reply){ .code = HANDOVER_TEMP };
+		return AUTH_NOT_TAKEN;
+	}
+	got = auth_ask("login/auth", q, client, &l->arena, reply_r);
+	if (l->tls)
+		close(client);
+	return got;
 }
 
 static void remember_try(struct login *l, const struct handover_login *q)
@@ -68,7 +107,7 @@ bool ask_auth(struct login *l, struct credentials *c, enum handover_code *code_r
 	}
 	q->want = HANDOVER_WANT_LOGIN;
 	q->input = stream_buffered(l->io);
-	got = auth_ask("login/auth", q, stream_fd(l->io), &l->arena, &r);
+	got = put_question(l, q, &r);
 	wipe(c);
 	if (got == AUTH_UNKNOWN) {
 		*end_r = END_UNKNOWN;
@@ -80,6 +119,7 @@ bool ask_auth(struct login *l, struct credentials *c, enum handover_code *code_r
 		*end_r = END_HANDED_OVER;
 		return true;
 	}
+	forget_pair(l);
 	count_failure(l, *code_r);
 	if (c->talk.q && !sasl_talk_refused(&c->talk)) {
 		*end_r = ending_of(c->talk.io_status);

@@ -31,8 +31,9 @@ enum { CAPABILITIES_MAX = 400 };
 
 static const char *capabilities(const struct login *l, char to[CAPABILITIES_MAX])
 {
-	bool may = l->secured || !conf->disable_plaintext_auth;
-	int n = snprintf(to, CAPABILITIES_MAX, IMAP_CAPABILITIES_BASE "%s", !may ? " LOGINDISABLED" : "");
+	bool may = plain_is_fine(l);
+	int n = snprintf(to, CAPABILITIES_MAX, IMAP_CAPABILITIES_BASE "%s%s",
+			 starttls_offered(l) ? " STARTTLS" : "", !may ? " LOGINDISABLED" : "");
 
 	for (enum sasl_mech m = SASL_PLAIN; m < SASL_MECHS; m++)
 		if (sasl_offer(l) & SASL_BIT(m))
@@ -178,6 +179,22 @@ static bool cmd_id(struct login *l, const struct imap_command *cmd, enum ending 
 	return false;
 }
 
+static bool cmd_starttls(struct login *l, const struct imap_command *cmd, enum ending *end_r)
+{
+	if (l->tls)
+		return bad(l, cmd->tag, "TLS is already active.", end_r);
+	if (!starttls_offered(l))
+		return bad(l, cmd->tag, "TLS is not available.", end_r);
+	if (stream_has_input(l->io)) { /* somebody on the way may have put it there */
+		*end_r = END_BAD_COMMANDS;
+		(void)bad(l, cmd->tag, "There is something behind STARTTLS.", end_r);
+		return true;
+	}
+	reply(l, cmd->tag, "OK Begin TLS negotiation now.");
+	*end_r = END_TLS;
+	return starttls_begin(l) != STARTTLS_DONE;
+}
+
 static bool cmd_logout(struct login *l, const struct imap_command *cmd, enum ending *end_r)
 {
 	stream_puts(l->io, "* BYE Logging out.\r\n");
@@ -191,7 +208,8 @@ static const struct {
 	handler *handle;
 } commands[] = {
 	{ "CAPABILITY", cmd_capability }, { "NOOP", cmd_noop },   { "ID", cmd_id },
-	{ "LOGOUT", cmd_logout },         { "LOGIN", cmd_login }, { "AUTHENTICATE", cmd_authenticate },
+	{ "LOGOUT", cmd_logout },         { "LOGIN", cmd_login },
+	{ "STARTTLS", cmd_starttls }, { "AUTHENTICATE", cmd_authenticate },
 };
 
 static bool dispatch(struct login *l, struct span text, enum ending *end_r)

@@ -4,7 +4,7 @@
  * but the client's connection and one password at a time.
  *
  * The files: main.c starts it, session.c begins and ends a session and writes its log line, imap.c and pop3.c hold the dialogue,
- * sasl.c the exchange of AUTH and AUTHENTICATE, ask.c the question to auth.
+ * sasl.c the exchange of AUTH and AUTHENTICATE, ask.c the question to auth, starttls.c TLS and the relay after login.
  */
 #pragma once
 #include <stdbool.h>
@@ -12,6 +12,7 @@
 
 #include "lib/base/arena.h"
 #include "lib/io/stream.h"
+#include "lib/io/tls.h"
 #include "lib/service/handover.h"
 #include "lib/service/sasl_talk.h"
 #include "lib/service/service.h"
@@ -28,6 +29,7 @@ enum ending {
 	END_STOPPING,
 	END_CROWDED,      /* login_client_connection_count_limit */
 	END_ERROR,        /* the connection failed */
+	END_TLS,          /* the handshake failed: not a word in the clear */
 	END_HANDED_OVER,  /* logged in: the client is somebody else's */
 	END_UNKNOWN,      /* auth did not answer: the client may be somebody else's, so not a word to it */
 };
@@ -38,7 +40,10 @@ struct login {
 	struct arena arena;        /* of a command; who puts a secret there wipes it */
 	struct netaddr remote, local;
 	char session_id[SESSION_ID_BYTES + 1];
-	bool secured, tls;         /* secured: passwords in clear are safe here */
+	bool secured;              /* passwords in clear are safe here */
+	struct tls_info *tls;      /* what the connection is protected by, on the heap; NULL: nothing */
+	char tls_why[TLS_WHY_MAX]; /* of a handshake that failed, for the log */
+	int relay_fd;              /* our end of the pair whose other end auth got in place of a TLS client; -1 */
 	int64_t began_ms;
 	unsigned attempts, internal_failures, over_limit, bad_commands;
 	bool tried_in_clear;
@@ -65,6 +70,7 @@ struct credentials {
 
 /* --- main.c */
 extern struct match *login_trusted;
+extern bool login_implicit_tls; /* -t */
 extern unsigned login_mechanisms; /* auth_mechanisms, SASL_BIT() */
 
 /* --- session.c */
@@ -74,8 +80,22 @@ void session_log_login(const struct login *l, uint32_t pid);
 enum ending ending_of(enum io_status st);
 /* May a password be sent now? If not, that it was tried is remembered for the log. */
 bool password_allowed(struct login *l);
+bool plain_is_fine(const struct login *l); /* the same, for what is offered */
 /* Overwrite a secret in memory that is ours though a span calls it borrowed. */
 void wipe_span(struct span s);
+
+/* --- starttls.c */
+void starttls_open(void); /* before the jail */
+void starttls_first_look(void); /* in it */
+bool starttls_offered(const struct login *l); /* is it to be had now? */
+bool starttls_missing(const struct login *l); /* ssl = required, and this is a stranger in the clear */
+enum starttls_outcome {
+	STARTTLS_DONE = 0,
+	STARTTLS_INJECTED, /* there was plaintext behind the command: end the session */
+	STARTTLS_FAILED,   /* END_TLS */
+};
+enum starttls_outcome starttls_begin(struct login *l); /* what was written so far is sent first */
+void starttls_relay(struct login *l); /* after login, until one side has ended */
 
 /* --- ask.c */
 /* What is known before the client has said anything. */

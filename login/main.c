@@ -8,14 +8,16 @@
 #include "lib/service/peers.h"
 
 struct match *login_trusted;
+bool login_implicit_tls;
 unsigned login_mechanisms;
 
 static const struct protocol *protocol;
 
 static void option(const char *name, const char *value)
 {
-	(void)name;
-	if (strcmp(value, protocol_imap.name) == 0)
+	if (strcmp(name, "t") == 0)
+		login_implicit_tls = true;
+	else if (strcmp(value, protocol_imap.name) == 0)
 		protocol = &protocol_imap;
 	else if (strcmp(value, protocol_pop3.name) == 0)
 		protocol = &protocol_pop3;
@@ -38,6 +40,7 @@ static void before_jail(void)
 		log_fatal("login needs -P imap or -P pop3 in master.cf");
 	login_trusted = match_open(conf->login_trusted_networks, MATCH_NETWORK);
 	read_mechanisms();
+	starttls_open();
 	peers_open(strcmp(protocol->name, "imap") == 0 ? "login-imap" : "login-pop3");
 }
 
@@ -53,8 +56,9 @@ int main(int argc, char **argv)
 		.shape = SERVICE_THREADS,
 		.identity = SERVICE_AS_LOGIN,
 		.option = option,
-		.option_letters = "P:",
+		.option_letters = "P:t",
 		.before_jail = before_jail,
+		.after_jail = starttls_first_look,
 		.session = session,
 	};
 

@@ -59,7 +59,9 @@ static void put_mechanisms(struct login *l, const char *before, const char *afte
 static void capa(struct login *l)
 {
 	stream_puts(l->io, "+OK\r\n" POP3_CAPABILITIES);
-	if (l->secured || !conf->disable_plaintext_auth)
+	if (starttls_offered(l))
+		stream_puts(l->io, "STLS\r\n");
+	if (plain_is_fine(l))
 		stream_puts(l->io, "USER\r\n");
 	if (sasl_offer(l)) {
 		stream_puts(l->io, "SASL");
@@ -95,6 +97,25 @@ static bool attempt(struct login *l, struct credentials *c, enum ending *end_r)
 	stream_puts(l->io, refusal(code));
 	*end_r = END_ATTEMPTS;
 	return l->attempts >= conf->login_max_attempts;
+}
+
+static bool stls(struct pop3 *p, enum ending *end_r)
+{
+	struct login *l = p->l;
+
+	if (l->tls)
+		return bad(l, "TLS is already active.", end_r);
+	if (!starttls_offered(l))
+		return bad(l, "TLS is not available.", end_r);
+	if (stream_has_input(l->io)) {
+		(void)bad(l, "There is something behind STLS.", end_r);
+		*end_r = END_BAD_COMMANDS;
+		return true;
+	}
+	stream_puts(l->io, "+OK Begin TLS negotiation now.\r\n");
+	p->user_len = 0; /* said in the clear: anybody may have said it */
+	*end_r = END_TLS;
+	return starttls_begin(l) != STARTTLS_DONE;
 }
 
 static bool user(struct pop3 *p, struct span name, enum ending *end_r)
@@ -195,6 +216,8 @@ static bool dispatch(struct pop3 *p, const struct pop3_cmd *cmd, enum ending *en
 		stream_puts(l->io, "+OK Logging out.\r\n");
 		*end_r = END_LOGOUT;
 		return true;
+	case POP3_STLS:
+		return stls(p, end_r);
 	case POP3_USER:
 		return user(p, cmd->args, end_r);
 	case POP3_PASS:

@@ -8,7 +8,7 @@ unsigned sasl_offer(const struct login *l)
 {
 	unsigned offer = login_mechanisms & ~SASL_PLUS;
 
-	return l->secured || !conf->disable_plaintext_auth ? offer : offer & ~SASL_IN_CLEAR;
+	return plain_is_fine(l) ? offer : offer & ~SASL_IN_CLEAR;
 }
 
 enum sasl_mech sasl_choose(struct login *l, struct span name, bool *in_clear_r)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "lib/base/base64.h"
 #include "lib/base/clock.h"
@@ -35,9 +37,14 @@ enum ending ending_of(enum io_status st)
 	}
 }
 
+bool plain_is_fine(const struct login *l)
+{
+	return l->secured || (!conf->disable_plaintext_auth && !starttls_missing(l));
+}
+
 bool password_allowed(struct login *l)
 {
-	if (l->secured || !conf->disable_plaintext_auth)
+	if (plain_is_fine(l))
 		return true;
 	l->tried_in_clear = true;
 	return false;
@@ -82,6 +89,8 @@ static const char *ending_str(enum ending why)
 		return "Disconnected: Server is shutting down";
 	case END_CROWDED:
 		return "Disconnected: Too many connections from this network";
+	case END_TLS:
+		return "Disconnected: TLS handshake failed";
 	case END_UNKNOWN:
 		return "Disconnected: Auth process did not answer";
 	default:
@@ -119,6 +128,8 @@ static void put_client(struct buf *b, const struct login *l, uint32_t pid)
 		buf_addf(b, ", mpid=%u", pid);
 	if (l->tls || l->secured)
 		buf_adds(b, l->tls ? ", TLS" : ", secured");
+	if (l->tls_why[0])
+		buf_addf(b, ", TLS handshaking: %s", l->tls_why);
 	buf_addf(b, ", session=<%s>", l->session_id);
 }
 
@@ -155,9 +166,23 @@ static void say_farewell(struct login *l, enum ending why)
 		log_debug("client is gone before the farewell");
 }
 
+static enum ending converse(struct login *l)
+{
+	if (login_implicit_tls && starttls_begin(l) != STARTTLS_DONE)
+		return END_TLS;
+	l->protocol->greet(l);
+	return l->protocol->talk(l);
+}
+
+static bool may_speak(const struct login *l, enum ending why)
+{
+	return why != END_UNKNOWN && why != END_TLS && (l->tls || !login_implicit_tls);
+}
+
 void session_run(const struct service_session *s, const struct protocol *p)
 {
-	struct login l = { .protocol = p, .arena = ARENA_INIT, .remote = s->peer, .local = s->local };
+	struct login l = { .protocol = p, .arena = ARENA_INIT, .remote = s->peer, .local = s->local,
+			   .relay_fd = -1 };
 	enum ending why = END_CROWDED;
 	struct peers_place *place = NULL;
 
@@ -168,15 +193,20 @@ void session_run(const struct service_session *s, const struct protocol *p)
 	l.secured = is_local(&l);
 	if (l.secured || conf->login_client_connection_count_limit == 0 ||
 	    peers_enter(&l.remote, (uint32_t)conf->login_client_connection_count_limit, &place)) {
-		p->greet(&l);
-		why = p->talk(&l);
+		why = converse(&l);
 		peers_leave(place);
 	}
 	if (why != END_HANDED_OVER) {
-		if (why != END_UNKNOWN)
+		if (may_speak(&l, why))
 			say_farewell(&l, why);
 		log_end(&l, why);
+	} else if (l.tls) {
+		arena_free(&l.arena);
+		starttls_relay(&l);
 	}
+	if (l.relay_fd >= 0)
+		close(l.relay_fd);
 	stream_close(l.io);
+	free(l.tls);
 	arena_free(&l.arena);
 }

@@ -8,6 +8,7 @@
  *	listen.c    the pool of listening sockets
  *	reload.c    reading the configuration and changing over to it
  *	stop.c      the end: orders, signals, adopted orphans
+ *	tls.c       certificates for the programs that may not read them, ticket keys
  *	control.c   requests of posthouse(1)
  *	notify.c    systemd
  */
@@ -119,6 +120,10 @@ void config_restart_service(struct service_state *s);
 bool log_reopen(void); /* by the configuration: file, standard output or syslog */
 void log_problems(const struct buf *messages);
 bool log_rotate(void); /* the same, and give it to all children */
+
+/* tls.c */
+void tls_prepare(void); /* a configuration is in use: make what its programs need, and watch the files */
+bool tls_is_missing(const struct mastercf_service *s); /* it is all about TLS, and there is no certificate */
 
 /* stop.c */
 void stop_begin(const char *why);

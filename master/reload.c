@@ -24,6 +24,7 @@ struct plan {
 	struct mastercf mastercf;
 	struct endpoints *endpoints; /* of each service; count 0: not run */
 	struct buf *messages;
+	struct buf without_tls; /* names of services that are not run for want of a certificate */
 };
 
 bool log_reopen(void)
@@ -84,6 +85,10 @@ static bool plan_service(struct plan *p, size_t i)
 
 	if (!endpoint_wanted(conf, s) || !program_is_there(s, p->messages))
 		return true;
+	if (tls_is_missing(s)) {
+		buf_addf(&p->without_tls, " %s", s->name);
+		return true;
+	}
 	ok = endpoints_of(conf, s, &p->arena, &p->endpoints[i], p->messages);
 	for (size_t k = 0; ok && k < p->endpoints[i].count; k++)
 		ok = listen_claim(&p->endpoints[i].list[k], s, p->messages);
@@ -110,8 +115,13 @@ static bool make_plan(struct plan *p)
 	p->endpoints = arena_array(&p->arena, p->mastercf.count + 1, sizeof *p->endpoints);
 	listen_begin();
 	/* All claims first: a new socket must never suspend one that another service still needs. */
+	buf_init(&p->without_tls, 4096);
 	for (size_t i = 0; i < p->mastercf.count; i++)
 		ok = plan_service(p, i) && ok;
+	if (p->without_tls.len)
+		buf_addf(p->messages, "warning: no TLS certificate is configured, so these services are not run:%s\n",
+			 buf_cstr(&p->without_tls));
+	buf_free(&p->without_tls);
 	for (size_t i = 0; ok && i < p->mastercf.count; i++)
 		ok = open_sockets(p, i);
 	if (!ok)
@@ -191,6 +201,7 @@ static void use_plan(struct plan *p)
 			adopt(&p->mastercf.services[i], &p->endpoints[i]);
 	drain_services();
 	listen_commit();
+	tls_prepare();
 	list_for_each(node, &master.services) {
 		struct service_state *s = list_entry(node, struct service_state, node);
 

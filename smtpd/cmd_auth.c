@@ -70,8 +70,7 @@ bool smtpd_auth_active(const struct smtpd_session *s)
 
 bool smtpd_auth_encrypted(const struct smtpd_session *s)
 {
-	(void)s;
-	return false;
+	return s->tls != NULL;
 }
 
 unsigned smtpd_auth_offer(const struct smtpd_session *s)

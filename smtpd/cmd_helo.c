@@ -4,6 +4,7 @@
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
 #include "smtpd/session.h"
+#include "smtpd/starttls.h"
 
 /* False: refused, the reply is given and the client is as it was. */
 static bool greeted(struct smtpd_session *s, struct span name, bool esmtp)
@@ -39,6 +40,8 @@ static void extended_greeting(struct smtpd_session *s, struct span name, const c
 		reply(s, "250-SIZE");
 	if (!conf->disable_vrfy_command)
 		reply(s, "250-VRFY");
+	if (starttls_offered(s))
+		reply(s, "250-STARTTLS");
 	reply(s, "250-ETRN");
 	if (xclient_allowed(s))
 		reply(s, "250-XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT");

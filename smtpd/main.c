@@ -10,6 +10,7 @@
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
 #include "smtpd/session.h"
+#include "smtpd/starttls.h"
 #include "smtpd/submission.h"
 
 static void option(const char *name, const char *value)
@@ -23,6 +24,7 @@ static void before_jail(void)
 {
 	if (!dns_set_server(span_cstr(conf->smtp_dns_server)))
 		log_fatal("smtp_dns_server is not ADDRESS:PORT: %s", conf->smtp_dns_server);
+	starttls_open();
 	if (conf->smtpd_client_connection_count_limit > 0)
 		peers_open("smtpd");
 	submission_open();
@@ -32,6 +34,7 @@ static void after_jail(void)
 {
 	route_init();
 	access_init();
+	starttls_first_look();
 	smtpd_auth_init();
 	if (queue_log_start((uint64_t)conf->queue_log_segment_size, (size_t)conf->queue_log_message_limit) < 0)
 		log_warn("no queue log, every message gets a file of its own: %m");

@@ -5,6 +5,7 @@
 #include "lib/proto/addr.h"
 #include "lib/proto/date.h"
 #include "smtpd/session.h"
+#include "smtpd/starttls.h"
 
 enum { RECEIVED_MAX = 8192 };
 
@@ -14,10 +15,11 @@ static void put_client(struct buf *b, const struct smtpd_session *s)
 
 	buf_addf(b, "Received: from " SPAN_FMT " (" SPAN_FMT " [%s%s])", SPAN_ARG(s->helo), SPAN_ARG(s->client_name),
 		 v6, s->peer_text);
+	starttls_received(b, s);
 	if (s->sasl_user.len && conf->smtpd_sasl_authenticated_header)
 		buf_addf(b, "\n\t(Authenticated sender: " SPAN_FMT ")", SPAN_ARG(s->sasl_user));
-	buf_addf(b, "\n\tby %s (%s) with %s%s id %s", conf->myhostname, conf->mail_name, smtpd_protocol(s),
-		 s->esmtp && s->sasl_user.len ? "A" : "", s->txn.env.id);
+	buf_addf(b, "\n\tby %s (%s) with %s%s%s id %s", conf->myhostname, conf->mail_name, smtpd_protocol(s),
+		 s->esmtp && s->tls ? "S" : "", s->esmtp && s->sasl_user.len ? "A" : "", s->txn.env.id);
 }
 
 struct span received_header(struct smtpd_session *s)

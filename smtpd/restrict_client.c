@@ -54,7 +54,7 @@ enum decision reject_unknown_reverse_client(struct check *c, const struct use *u
 enum decision reject_plaintext_session(struct check *c, const struct use *u)
 {
 	(void)u;
-	return c->s->is_tls ? NEXT : refuse(c, (int)conf->plaintext_reject_code, "4.7.1", "Session encryption is required");
+	return c->s->tls ? NEXT : refuse(c, (int)conf->plaintext_reject_code, "4.7.1", "Session encryption is required");
 }
 
 /* Input that waits where the client had to wait for a reply; pipelining as such is allowed after EHLO. */

@@ -16,34 +16,37 @@
 #include "smtpd/access.h"
 #include "smtpd/intake.h"
 #include "smtpd/proxied.h"
+#include "smtpd/starttls.h"
 
 enum command_flags {
 	LAST = 1, /* the client must wait for the reply: nothing may be pipelined behind it (RFC 2920 3.1) */
 	PAYLOAD = 4, /* what is behind it belongs to it, or nothing that comes matters */
 	JUNK = 2, /* counts against smtpd_junk_command_limit */
+	CLEAR = 8, /* allowed in the clear where TLS is demanded (RFC 3207 4) */
 };
 
 static const struct command {
 	void (*handle)(struct smtpd_session *s, const struct smtp_cmd *cmd);
 	unsigned flags;
 } commands[SMTP_VERBS] = {
-	[SMTP_VERB_EHLO] = { cmd_ehlo, LAST | JUNK },
-	[SMTP_VERB_HELO] = { cmd_helo, LAST | JUNK },
-	[SMTP_VERB_LHLO] = { cmd_lhlo, LAST | JUNK },
+	[SMTP_VERB_EHLO] = { cmd_ehlo, LAST | JUNK | CLEAR },
+	[SMTP_VERB_HELO] = { cmd_helo, LAST | JUNK | CLEAR },
+	[SMTP_VERB_LHLO] = { cmd_lhlo, LAST | JUNK | CLEAR },
 	[SMTP_VERB_MAIL] = { cmd_mail, 0 },
 	[SMTP_VERB_RCPT] = { cmd_rcpt, 0 },
 	[SMTP_VERB_DATA] = { cmd_data, LAST },
 	[SMTP_VERB_BDAT] = { cmd_bdat, PAYLOAD },
 	[SMTP_VERB_AUTH] = { cmd_auth, LAST },
 	[SMTP_VERB_RSET] = { cmd_rset, JUNK },
-	[SMTP_VERB_NOOP] = { cmd_noop, JUNK | LAST },
+	[SMTP_VERB_NOOP] = { cmd_noop, JUNK | LAST | CLEAR },
 	[SMTP_VERB_VRFY] = { cmd_vrfy, JUNK | LAST },
 	[SMTP_VERB_EXPN] = { cmd_expn, JUNK | LAST },
 	[SMTP_VERB_HELP] = { cmd_help, JUNK | LAST },
 	[SMTP_VERB_ETRN] = { cmd_etrn, LAST | JUNK },
-	[SMTP_VERB_XCLIENT] = { cmd_xclient, LAST },
-	[SMTP_VERB_XFORWARD] = { cmd_xforward, 0 },
-	[SMTP_VERB_QUIT] = { cmd_quit, PAYLOAD },
+	[SMTP_VERB_XCLIENT] = { cmd_xclient, LAST | CLEAR },
+	[SMTP_VERB_XFORWARD] = { cmd_xforward, CLEAR },
+	[SMTP_VERB_QUIT] = { cmd_quit, PAYLOAD | CLEAR },
+	[SMTP_VERB_STARTTLS] = { cmd_starttls, LAST | CLEAR },
 };
 
 bool smtpd_lmtp;
@@ -209,6 +212,8 @@ static void handle(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, "503 5.7.0 Error: access denied for %s", s->client);
 	else if (s->txn.intake && (cmd->verb == SMTP_VERB_MAIL || cmd->verb == SMTP_VERB_RCPT))
 		reply(s, "503 5.5.1 Error: %s after BDAT", smtp_verb_str(cmd->verb));
+	else if (c->handle && !(c->flags & CLEAR) && starttls_missing(s))
+		reply(s, "530 5.7.0 Must issue a STARTTLS command first");
 	else if (c->handle)
 		c->handle(s, cmd);
 	else if (cmd->verb == SMTP_VERB_UNKNOWN)
@@ -280,7 +285,9 @@ static void dialogue(struct smtpd_session *s)
 
 	if (!s->is_unix)
 		log_info("connect from %s", s->client);
-	if (!s->is_unix && spoke_before_banner(stream_fd(s->stream))) {
+	if (conf->smtpd_tls_wrappermode && !s->is_unix && !starttls_wrapped(s)) {
+		s->quit = true;
+	} else if (!s->is_unix && s->tls == NULL && spoke_before_banner(stream_fd(s->stream))) {
 		if (stream_fill(s->stream) == IO_OK) {
 			refuse_pipelining(s, "CONNECT");
 		} else {
@@ -313,7 +320,8 @@ static void turn_away(struct smtpd_session *s)
 	log_info("connect from %s", s->client);
 	log_warn("Connection concurrency limit exceeded: more than %lld from %s for service %s",
 		 (long long)conf->smtpd_client_connection_count_limit, s->client, service_name());
-	reply(s, "421 4.7.0 %s Error: too many connections from %s", conf->myhostname, s->peer_text);
+	if (!conf->smtpd_tls_wrappermode)
+		reply(s, "421 4.7.0 %s Error: too many connections from %s", conf->myhostname, s->peer_text);
 	(void)!stream_flush(s->stream);
 	log_disconnect(s);
 }

@@ -18,6 +18,7 @@
 #include "lib/base/htab.h"
 #include "lib/io/dns.h"
 #include "lib/io/stream.h"
+#include "lib/io/tls.h"
 #include "lib/proto/smtp_cmd.h"
 #include "lib/queue/queue.h"
 #include "lib/service/service.h"
@@ -64,10 +65,10 @@ struct smtpd_session {
 	enum dns_status name_status, reverse_status;
 	struct span helo;              /* argument of the last HELO or EHLO, empty before */
 	bool esmtp;
+	const struct tls_info *tls;    /* what the connection is protected by; NULL: nothing */
 	bool trusted;                  /* inside mynetworks, or local */
 	struct span sasl_user;         /* who has authenticated; empty: nobody */
 	const char *sasl_method;       /* how */
-	bool is_tls;
 	bool refused;                  /* at connect: nothing but QUIT is left */
 	bool quit;                     /* close after the replies that are gathered */
 	unsigned errors, junk;         /* since the last delivered message */
@@ -108,6 +109,7 @@ void cmd_noop(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_vrfy(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_expn(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_help(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void cmd_starttls(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_quit(struct smtpd_session *s, const struct smtp_cmd *cmd);
 
 /* Log a refusal in Postfix's shape: "QID: reject: RCPT from name[ip]: TEXT; from=<> to=<> proto= helo=<>". */

@@ -365,6 +365,19 @@ enum io_status stream_line(struct stream *s, size_t max, struct span *line_r, bo
 	}
 }
 
+void stream_shrink(struct stream *s)
+{
+	if (s->in_at == s->in_len) {
+		free(s->in);
+		s->in = NULL;
+		s->in_at = s->in_len = 0;
+	}
+	if (s->out_len == 0) {
+		free(s->out);
+		s->out = NULL;
+	}
+}
+
 uint64_t stream_bytes_in(const struct stream *s)
 {
 	return s->total_in;

@@ -67,6 +67,9 @@ void stream_printf(struct stream *s, const char *fmt, ...) __attribute__((format
 enum io_status stream_flush(struct stream *s);
 enum io_status stream_status(const struct stream *s); /* IO_OK, or the remembered output failure */
 
+/* Give back the memory of empty buffers: for who will not use them for long. */
+void stream_shrink(struct stream *s);
+
 /* Totals since open, for log lines. */
 uint64_t stream_bytes_in(const struct stream *s);
 uint64_t stream_bytes_out(const struct stream *s);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* run/ holds what root's own children believe: nobody else may write there */
-enum owner { BY_ROOT, BY_ROOT_FOR_MAIL, BY_MAIL };
+enum owner { BY_ROOT, BY_ROOT_FOR_MAIL, BY_ROOT_FOR_LOGIN, BY_MAIL };
 
 static const struct place {
 	const char *name; /* below queue_directory; NULL: data_directory */
@@ -18,6 +18,7 @@ static const struct place {
 } places[] = {
 	{ "", 0755, BY_ROOT },        { "private", 0750, BY_ROOT_FOR_MAIL },
 	{ "public", 0755, BY_ROOT },  { "login", 0755, BY_ROOT },
+	{ "tls", 0750, BY_ROOT_FOR_MAIL }, { "login/tls", 0750, BY_ROOT_FOR_LOGIN },
 	{ "pid", 0755, BY_ROOT },     { "run", 0700, BY_ROOT },
 	{ "mail", 0700, BY_MAIL },    { "log", 0700, BY_MAIL },
 	{ "corrupt", 0700, BY_MAIL }, { NULL, 0700, BY_MAIL },
@@ -28,7 +29,7 @@ struct walk {
 	struct buf *messages;
 	bool unprivileged, ok;
 	uid_t mail_uid;
-	gid_t mail_gid;
+	gid_t mail_gid, login_gid;
 };
 
 static bool ids_of(const struct conf *c, const char *name, uid_t *uid_r, gid_t *gid_r)
@@ -114,7 +115,7 @@ static void compare(struct walk *w, const char *path, const struct stat *st, uid
 static void visit(struct walk *w, const char *path, const struct place *p)
 {
 	uid_t uid = p->owner == BY_MAIL ? w->mail_uid : 0;
-	gid_t gid = p->owner == BY_ROOT ? 0 : w->mail_gid;
+	gid_t gid = p->owner == BY_ROOT ? 0 : p->owner == BY_ROOT_FOR_LOGIN ? w->login_gid : w->mail_gid;
 	struct stat st;
 
 	if (lstat(path, &st) == 0) {
@@ -134,9 +135,14 @@ bool layout_walk(const struct conf *c, enum layout_mode mode, struct buf *messag
 {
 	struct walk w = { .mode = mode, .messages = messages, .unprivileged = conf_unprivileged(c), .ok = true };
 	char path[4096];
+	uid_t login_uid;
 
 	if (!layout_mail_ids(c, &w.mail_uid, &w.mail_gid)) {
 		buf_addf(messages, "error: mail_owner: there is no user %s\n", c->mail_owner);
+		return false;
+	}
+	if (!layout_login_ids(c, &login_uid, &w.login_gid)) {
+		buf_addf(messages, "error: default_login_user: there is no user %s\n", c->default_login_user);
 		return false;
 	}
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {

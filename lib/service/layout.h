@@ -7,6 +7,8 @@
  *	queue_directory/private    0750 root, group of mail_owner: sockets; nobody else can put one in the way
  *	queue_directory/public     0755 root: sockets of local commands
  *	queue_directory/login      0755 root: the jail of login, with the socket of auth
+ *	queue_directory/tls        0750 root, group of mail_owner: certificates and keys for smtpd
+ *	queue_directory/login/tls  0750 root, group of default_login_user: the same for login
  *	queue_directory/pid        0755 root: pid file, locks
  *	queue_directory/run        0700 root: main.cf as it is in use
  *	queue_directory/mail, log  0700 mail_owner: the queue

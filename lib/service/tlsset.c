@@ -36,6 +36,7 @@ static void add_file(struct gather *g, const char *path)
 {
 	if (*path == '\0' || g->nfiles == FILES_MAX)
 		return;
+	path = arena_strdup(g->a, path); /* the configuration may go before the set does */
 	g->files[g->nfiles++] = path;
 	watch(g, path);
 }

@@ -321,6 +321,8 @@ int check_everything(void)
 		check_directories();
 		if (services)
 			check_ports();
+		check_tls(conf, &check.services, &check.messages);
+		end_section("tls");
 		check_tables();
 		check_routes();
 	}

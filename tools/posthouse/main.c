@@ -216,6 +216,7 @@ static int usage(void)
 	fputs("usage: posthouse [-c config_directory] command\n", stderr);
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
 		fprintf(stderr, "  %-16s %s\n", verbs[i].name, verbs[i].help);
+	fputs("  selfsign         [-fr] [-d days] [-n name]... CERT KEY: a certificate for TLS, signed by itself\n", stderr);
 	return 64;
 }
 
@@ -239,6 +240,10 @@ int main(int argc, char **argv)
 			dir = optarg;
 		else if (letter == '?')
 			return usage();
+	if (optind < argc && strcmp(argv[optind], "selfsign") == 0) {
+		config_dir = conf_dir(dir);
+		return selfsign(argc - optind, argv + optind);
+	}
 	verb = optind < argc ? find_verb(argv[optind]) : NULL;
 	if (verb == NULL || (argc - optind > 2 && verb->run != user))
 		return usage();

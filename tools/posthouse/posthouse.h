@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/span.h"
+#include "lib/conf/mastercf.h"
 #include "lib/service/control.h"
 
 extern const char *config_dir; /* as given, or the default */
@@ -23,3 +25,7 @@ int ask_master(enum control_verb verb, const char *argument, void (*each)(const 
 int show_status(bool json);
 int check_everything(void);
 int user_command(int argc, char **argv); /* argv[0] is "user" */
+void check_tls(const struct conf *c, const struct mastercf *services, struct buf *messages);
+
+/* argv[0] is the verb. */
+int selfsign(int argc, char **argv);

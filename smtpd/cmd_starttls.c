@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* STARTTLS, RFC 3207; implicit TLS, RFC 8314; what a log line and a Received: field say about it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/conf/conf.h"
+#include "lib/service/tlsdoor.h"
+#include "smtpd/session.h"
+#include "smtpd/starttls.h"
+
+enum level { LEVEL_NONE, LEVEL_MAY, LEVEL_ENCRYPT };
+
+static enum level level;
+
+static enum level read_level(void)
+{
+	const char *text = conf->smtpd_tls_security_level;
+
+	if (conf->smtpd_tls_wrappermode || strcmp(text, "encrypt") == 0)
+		return LEVEL_ENCRYPT;
+	if (strcmp(text, "may") == 0)
+		return LEVEL_MAY;
+	if (*text && strcmp(text, "none") != 0)
+		log_warn("smtpd_tls_security_level: %s: none, may or encrypt is expected; taken for encrypt", text);
+	return *text == '\0' || strcmp(text, "none") == 0 ? LEVEL_NONE : LEVEL_ENCRYPT;
+}
+
+static const char *cipher_list(const char *parameter, const char *grade)
+{
+	const char *list = tls_grade(grade);
+
+	if (list == NULL)
+		log_warn("%s: %s: no such grade, medium is used", parameter, grade);
+	if (list && strcmp(grade, "high") == 0 && *conf->tls_high_cipherlist)
+		return conf->tls_high_cipherlist;
+	if (list && strcmp(grade, "high") != 0 && *conf->tls_medium_cipherlist)
+		return conf->tls_medium_cipherlist;
+	return list ? list : tls_grade("medium");
+}
+
+static const char *excluded(bool demanded)
+{
+	static char both[2048];
+
+	snprintf(both, sizeof both, "%s %s", conf->smtpd_tls_exclude_ciphers,
+		 demanded ? conf->smtpd_tls_mandatory_exclude_ciphers : "");
+	return both;
+}
+
+void starttls_open(void)
+{
+	struct tls_settings set = {
+		.session_context = service_name(),
+		.groups = conf->tls_eecdh_auto_curves,
+		.ask_cert = conf->smtpd_tls_ask_ccert,
+		.ca_file = conf->smtpd_tls_CAfile,
+		.ca_dir = conf->smtpd_tls_CApath,
+		.fingerprint_digest = conf->smtpd_tls_fingerprint_digest,
+		.server_order = conf->tls_preempt_cipherlist,
+	};
+	bool demanded;
+
+	level = read_level();
+	demanded = level == LEVEL_ENCRYPT;
+	set.protocols = demanded ? conf->smtpd_tls_mandatory_protocols : conf->smtpd_tls_protocols;
+	set.ciphers = demanded ? cipher_list("smtpd_tls_mandatory_ciphers", conf->smtpd_tls_mandatory_ciphers)
+			       : cipher_list("smtpd_tls_ciphers", conf->smtpd_tls_ciphers);
+	set.exclude_ciphers = excluded(demanded);
+	set.require_cert = demanded && conf->smtpd_tls_req_ccert;
+	if (level != LEVEL_NONE)
+		tlsdoor_open(TLS_SMTPD, &set);
+}
+
+void starttls_first_look(void)
+{
+	if (level == LEVEL_NONE)
+		return;
+	if (!tls_configured(conf, TLS_SMTPD))
+		log_warn("smtpd_tls_security_level: no certificate is configured, so there is no TLS");
+	else
+		(void)tlsdoor_ready();
+}
+
+bool starttls_offered(const struct smtpd_session *s)
+{
+	return s->tls == NULL && !s->is_unix && level != LEVEL_NONE && !conf->smtpd_tls_wrappermode && tlsdoor_ready();
+}
+
+bool starttls_missing(const struct smtpd_session *s)
+{
+	return level == LEVEL_ENCRYPT && s->tls == NULL && !s->is_unix;
+}
+
+/* --- the handshake ------------------------------------------------------------------------------------------------ */
+
+static const char *trust(const struct tls_info *i)
+{
+	return i->peer_cert ? i->peer_trusted ? "Trusted" : "Untrusted" : "Anonymous";
+}
+
+static void log_established(const struct smtpd_session *s)
+{
+	struct buf b;
+
+	if (conf->smtpd_tls_loglevel < 1)
+		return;
+	buf_init(&b, 1024);
+	tls_describe(&b, s->tls, " ");
+	log_info("%s TLS connection %s from %s: %s", trust(s->tls), s->tls->resumed ? "reused" : "established", s->client,
+		 buf_cstr(&b));
+	buf_free(&b);
+}
+
+static bool certificate_is_fine(const struct smtpd_session *s, const struct tls_info *i)
+{
+	if (level != LEVEL_ENCRYPT || !conf->smtpd_tls_req_ccert || i->peer_trusted)
+		return true;
+	log_info("%s: client certificate is not trusted: refused", s->client);
+	return false;
+}
+
+static bool handshake(struct smtpd_session *s, struct tls_context *c)
+{
+	struct tls_info *info = arena_alloc(&s->arena, sizeof *info);
+	int64_t until = clock_deadline(conf->smtpd_starttls_timeout_ms);
+	char why[TLS_WHY_MAX];
+
+	stream_set_timeout(s->stream, 0);
+	if (tls_accept(s->stream, c, until, info, why) != IO_OK) {
+		log_info("SSL_accept error from %s: %s", s->client, why);
+		return false;
+	}
+	stream_set_timeout(s->stream, conf->smtpd_timeout_ms);
+	s->tls = info;
+	log_established(s);
+	return certificate_is_fine(s, info);
+}
+
+bool starttls_wrapped(struct smtpd_session *s)
+{
+	struct tls_context *c = tlsdoor_use();
+	bool ok = c && handshake(s, c);
+
+	if (c == NULL)
+		log_warn("%s: no certificate for a connection that is to begin with TLS", s->client);
+	else if (!ok)
+		log_info("lost connection after CONNECT from %s", s->client);
+	tls_context_free(c);
+	return ok;
+}
+
+/* What was said in the clear, anybody may have said: it is forgotten. */
+static void forget(struct smtpd_session *s)
+{
+	transaction_reset(s);
+	s->helo = SPAN_NONE;
+	s->esmtp = false;
+	s->sasl_user = SPAN_NONE;
+	s->sasl_method = NULL;
+	s->put_off_helo = NULL;
+}
+
+void cmd_starttls(struct smtpd_session *s, const struct smtp_cmd *cmd)
+{
+	struct tls_context *c;
+
+	if (cmd->args.len) {
+		reply(s, "501 5.5.4 Syntax: STARTTLS");
+		return;
+	}
+	if (s->tls) {
+		reply(s, "554 5.5.1 Error: TLS already active");
+		return;
+	}
+	if (level == LEVEL_NONE || s->is_unix) {
+		reply(s, "502 5.5.1 Error: command not implemented");
+		return;
+	}
+	c = tlsdoor_use();
+	if (c == NULL) {
+		reply(s, "454 4.7.0 TLS not available due to local problem");
+		return;
+	}
+	if (stream_has_input(s->stream)) { /* somebody on the way may have put it there */
+		log_info("plaintext after STARTTLS from %s: connection is closed", s->client);
+		reply(s, "554 5.5.0 Error: SMTP protocol synchronization");
+		s->quit = true;
+	} else {
+		reply(s, "220 2.0.0 Ready to start TLS");
+		if (handshake(s, c)) {
+			forget(s);
+		} else {
+			s->errors++;
+			s->quit = true;
+			log_info("lost connection after STARTTLS from %s", s->client);
+		}
+	}
+	tls_context_free(c);
+}
+
+/* --- the trace ---------------------------------------------------------------------------------------------------- */
+
+void starttls_received(struct buf *b, const struct smtpd_session *s)
+{
+	const struct tls_info *i = s->tls;
+
+	if (i == NULL || !conf->smtpd_tls_received_header)
+		return;
+	buf_adds(b, "\n\t(using ");
+	tls_describe(b, i, "\n\t ");
+	buf_adds(b, ")");
+	if (i->peer_cert)
+		buf_addf(b, "\n\t(Client CN \"%s\", Issuer \"%s\" (%s))", i->peer_subject, i->peer_issuer,
+			 i->peer_trusted ? "verified OK" : "not verified");
+	else
+		buf_adds(b, i->asked_cert ? "\n\t(Client did not present a certificate)" : "\n\t(No client certificate requested)");
+}
