@@ -235,6 +235,7 @@ int main(int argc, char **argv)
 	if (conf_unprivileged(conf))
 		log_info("unprivileged mode: everything runs as user id %u, well-known ports are moved up by %d",
 			 geteuid(), UNPRIVILEGED_PORT_OFFSET);
+	tls_log_missing();
 	log_problems(&messages); /* standard error had them, the log is to have them too */
 	buf_free(&messages);
 	started(outcome_fd);

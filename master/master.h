@@ -123,6 +123,8 @@ bool log_rotate(void); /* the same, and give it to all children */
 
 /* tls.c */
 void tls_prepare(void); /* a configuration is in use: make what its programs need, and watch the files */
+void tls_set_missing(const char *names); /* services that are not run therefore */
+void tls_log_missing(void);
 bool tls_is_missing(const struct mastercf_service *s); /* it is all about TLS, and there is no certificate */
 
 /* stop.c */

@@ -118,9 +118,8 @@ static bool make_plan(struct plan *p)
 	buf_init(&p->without_tls, 4096);
 	for (size_t i = 0; i < p->mastercf.count; i++)
 		ok = plan_service(p, i) && ok;
-	if (p->without_tls.len)
-		buf_addf(p->messages, "warning: no TLS certificate is configured, so these services are not run:%s\n",
-			 buf_cstr(&p->without_tls));
+	if (ok)
+		tls_set_missing(buf_cstr(&p->without_tls));
 	buf_free(&p->without_tls);
 	for (size_t i = 0; ok && i < p->mastercf.count; i++)
 		ok = open_sockets(p, i);
@@ -293,6 +292,8 @@ bool config_reload(struct buf *messages)
 	notify_reloading();
 	ok = try_reload(messages);
 	log_problems(messages);
+	if (ok)
+		tls_log_missing();
 	if (ok)
 		log_info("reload -- version %s, configuration %s", conf->mail_version, master.config_dir);
 	else

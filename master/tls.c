@@ -338,6 +338,19 @@ bool tls_is_missing(const struct mastercf_service *s)
 	return missing;
 }
 
+static char missing[1024];
+
+void tls_set_missing(const char *names)
+{
+	snprintf(missing, sizeof missing, "%s", names);
+}
+
+void tls_log_missing(void)
+{
+	if (missing[0])
+		log_info("no TLS certificate is configured, these services are not run:%s", missing);
+}
+
 void tls_prepare(void)
 {
 	read_sets();

@@ -13,7 +13,7 @@ my $good = Posthouse::slurp($p->dir . '/main.cf');
 
 my ($status, $text) = $p->tool('posthouse', 'check');
 is $status, 0, 'an instance as it was made has no mistakes';
-is scalar(() = $text =~ /^[\w.]+: everything fine$/mg), 7, 'and every section says so' or diag $text;
+is scalar(() = $text =~ /^[\w.]+: everything fine$/mg), 8, 'and every section says so' or diag $text;
 
 my $d = $p->dir;
 my @cases = (

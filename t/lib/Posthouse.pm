@@ -11,7 +11,8 @@
 #	$p->stop;                                            # also done at the end of the test, whatever happens
 #
 # new(): main => { name => value } or text, appended to main.cf; master => text in place of master.cf; services => text
-#        appended to master.cf; programs => [names in $TBIN/lib to run as services]; users => [names]; scheme => SHA512-CRYPT or PLAIN; relay => mynetworks.
+#        appended to master.cf; programs => [names in $TBIN/lib to run as services]; users => [names]; scheme => SHA512-CRYPT or PLAIN; tls => 1: a certificate in
+#        tls/; relay => mynetworks.
 # Posthouse::need('swaks', 'curl') leaves the whole test out when a program is missing; with CI set that is a failure.
 # Every wait has a deadline ($Posthouse::TIMEOUT seconds) and dies when it passes, with the end of the log.
 package Posthouse;
@@ -58,6 +59,7 @@ sub new {
 	local $ENV{SCHEME} = $o{scheme} || 'SHA512-CRYPT';
 	local $ENV{RELAY_NETWORKS} = $o{relay} if defined $o{relay};
 	local $ENV{EXTRA} = '-';
+	local $ENV{TLS} = $o{tls} ? 'yes' : 'no';
 	open my $make, '|-', "$TOP/conf/new-instance", $self->{dir}, $self->{address} or die "new-instance: $!";
 	print $make $main;
 	close $make or die "new-instance failed";
