@@ -123,6 +123,7 @@ void log_reject_as(const struct smtpd_session *s, const char *decision, const ch
 		buf_addf(&more, " helo=<" SPAN_FMT ">", SPAN_ARG(s->helo));
 	log_info("%s: %s: %s from %s: %s;%s", t->env.id[0] ? t->env.id : "NOQUEUE", decision, stage, s->client, text,
 		 buf_cstr(&more));
+	log_release(); /* whoever watches the log for refusals must not wait for the end of the message */
 	buf_free(&more);
 }
 
