@@ -158,7 +158,7 @@ static bool write_notice(struct queue_message *m, const struct notice *n, struct
 		.sender = env->sender,
 		.arrived = (time_t)(env->arrival_us / 1000000),
 		.boundary = span_cstr(arena_printf(a, "%s.%lld/%s", id, (long long)clock_wall(), conf->myhostname)),
-		.message_id = original_message_id(m, a),
+		.message_id = conf->enable_threaded_bounces ? original_message_id(m, a) : SPAN_NONE,
 		.now = clock_wall(),
 		.headers_only = n->headers_only,
 		.utf8 = env->flags & QUEUE_SMTPUTF8,

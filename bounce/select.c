@@ -61,6 +61,12 @@ static bool concerns(enum job_kind kind, const struct job_message *jm, const str
 	return false;
 }
 
+/* The sender has heard of its delay, and is to hear of its end. */
+static bool delay_cleared(const struct queue_envelope *env, const struct queue_rcpt *r)
+{
+	return conf->confirm_delay_cleared && env->delay_warned && wants(r, QUEUE_NOTIFY_DELAY);
+}
+
 static void select_rcpts(struct selection *s, enum job_kind kind, const struct job_message *jm,
 			 const struct queue_envelope *env)
 {
@@ -74,7 +80,7 @@ static void select_rcpts(struct selection *s, enum job_kind kind, const struct j
 		if (!concerns(kind, jm, &env->rcpts[i], i))
 			continue;
 		s->failed[s->nfailed++] = i;
-		if (wants(&env->rcpts[i], what))
+		if (wants(&env->rcpts[i], what) || (kind == JOB_SUCCESS && delay_cleared(env, &env->rcpts[i])))
 			s->told[s->ntold++] = i;
 	}
 }

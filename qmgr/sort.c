@@ -225,6 +225,17 @@ static void set_states(struct queue_envelope *env, enum queue_state from, enum q
 			env->rcpts[i].state = to;
 }
 
+bool sort_owes_success(const struct message *m, const struct queue_rcpt *r)
+{
+	const struct queue_envelope *env = &m->awake->env;
+
+	if (r->notify & QUEUE_NOTIFY_SUCCESS)
+		return true;
+	return conf->confirm_delay_cleared && env->delay_warned && env->sender.len > 0 &&
+	       (r->notify == 0 || r->notify & QUEUE_NOTIFY_DELAY) &&
+	       (r->state == QUEUE_RCPT_PENDING || r->last_us >= m->awake->active_us);
+}
+
 /* Recipients delivered in this round that asked to be told of it; each once. */
 static struct task *success_task(struct message *m)
 {
@@ -234,12 +245,12 @@ static struct task *success_task(struct message *m)
 	for (uint32_t i = 0; i < env->nrcpts; i++) {
 		struct queue_rcpt *r = &env->rcpts[i];
 
-		if (r->state != QUEUE_RCPT_DELIVERED || !(r->notify & QUEUE_NOTIFY_SUCCESS) || r->last_us < m->awake->active_us)
+		if (r->state != QUEUE_RCPT_DELIVERED || !sort_owes_success(m, r) || r->last_us < m->awake->active_us)
 			continue;
 		if (t == NULL)
 			t = new_task(m, JOB_SUCCESS);
 		add_rcpt(t, i);
-		r->notify &= (uint8_t)~QUEUE_NOTIFY_SUCCESS;
+		r->notify = QUEUE_NOTIFY_NEVER; /* any more */
 	}
 	return t;
 }

@@ -14,6 +14,8 @@ bool sort_notices(struct message *m);
 bool settled_here(struct message *m, uint32_t rcpt, struct span transport, struct span nexthop);
 
 /* --- sort.c --- */
+/* Is the sender to be told when r is delivered: NOTIFY=SUCCESS, or after a notice of its delay. */
+bool sort_owes_success(const struct message *m, const struct queue_rcpt *r);
 /* No recipient is pending and no failure is untold. */
 bool sort_all_done(const struct queue_envelope *env);
 /* No recipient is due now, nothing is to be told and the message has not expired. */

@@ -15,7 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 #include "lib/io/frame.h"
-#include "qmgr/qmgr.h"
+#include "qmgr/sort.h"
 
 enum {
 	CONNECT_MS = 200,
@@ -290,12 +290,13 @@ static void make_idle(struct agent *g)
 /* --- jobs --------------------------------------------------------------------------------------------------------- */
 
 /* Will the message be removed once n recipients are delivered: no other is pending, no notice is owed. */
-static bool only_these_left(const struct queue_envelope *env, uint32_t n)
+static bool only_these_left(const struct message *m, uint32_t n)
 {
+	const struct queue_envelope *env = &m->awake->env;
 	size_t left = 0;
 
 	for (size_t i = 0; i < env->nrcpts; i++) {
-		if (env->rcpts[i].notify & QUEUE_NOTIFY_SUCCESS)
+		if (sort_owes_success(m, &env->rcpts[i]))
 			return false;
 		left += env->rcpts[i].state == QUEUE_RCPT_PENDING || env->rcpts[i].state == QUEUE_RCPT_BOUNCED;
 	}
@@ -322,7 +323,7 @@ static void fill_message(struct arena *a, const struct task *t, uint32_t n, stru
 
 		jm->rcpts[i] = (struct job_rcpt){ t->rcpts[t->next + i], r->address, r->original, r->orcpt, r->notify };
 	}
-	jm->last = t->kind == JOB_DELIVER && only_these_left(env, n);
+	jm->last = t->kind == JOB_DELIVER && only_these_left(m, n);
 }
 
 static void add_part(struct agent *g, struct task *t, uint32_t n, bool last)

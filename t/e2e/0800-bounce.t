@@ -15,6 +15,7 @@ my $p = Posthouse->new(users => [qw(alice bob carol)], main => {
 	local_recipient_maps => '',
 	relayhost => '[127.0.0.1]:1',
 	bounce_size_limit => 20000,
+	enable_threaded_bounces => "yes",
 	minimal_backoff_time => '1s',
 	maximal_backoff_time => '2s',
 });
