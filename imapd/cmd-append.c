@@ -16,6 +16,7 @@ struct append {
 	bool answered;  /* s->final has the error */
 	size_t scanned; /* octets of the command text that have been taken */
 	unsigned messages;
+	bool utf8; /* "UTF8 (" came: ")" has to follow the literal */
 };
 
 bool append_wants(struct session *s)
@@ -45,9 +46,10 @@ static bool failed(const struct append *ap)
 }
 
 /* "(\Seen $x) " and "\" 2-Jan-2006 ...\" ", each may be missing; nothing else stands before the literal. */
-static bool scan_message(struct session *s, struct imap_scan *a, struct flag_list *f, struct date *date)
+static bool scan_message(struct session *s, struct imap_scan *a, struct append *ap, struct flag_list *f, struct date *date)
 {
 	struct span text;
+	struct imap_scan try;
 
 	*f = (struct flag_list){ 0 };
 	*date = (struct date){ 0 };
@@ -58,6 +60,15 @@ static bool scan_message(struct session *s, struct imap_scan *a, struct flag_lis
 			return false;
 		if (!date_imap_parse(text, date))
 			return imap_scan_fail(a, "Invalid internal date.");
+	}
+	try = *a;
+	ap->utf8 = imap_scan_atom(&try, &text) && span_iis(text, "UTF8"); /* RFC 6855 4 */
+	if (ap->utf8) {
+		*a = try;
+		if (!s->utf8_accept)
+			return imap_scan_fail(a, "UTF8 has not been enabled");
+		if (!imap_scan_sp(a) || !imap_scan_open(a) || !imap_scan_peek(a, '~'))
+			return imap_scan_fail(a, "Expected a literal8");
 	}
 	imap_scan_skip(a, '~'); /* literal8, RFC 3516 */
 	return imap_scan_end(a);
@@ -91,13 +102,15 @@ static void begin_message(struct session *s, struct append *ap)
 	if (!imap_command_split(text, &cmd)) /* append_wants has seen to that */
 		cmd.args = SPAN_NONE;
 	a = imap_scan_init(&s->arena, ap->messages == 0 ? cmd.args : span_skip(text, ap->scanned));
+	if (ap->utf8 && !imap_scan_skip(&a, ')'))
+		bad(s, ap, "Missing ')'");
 	while (imap_scan_peek(&a, ' '))
 		a.in = span_skip(a.in, 1);
 	begin(s, ap, &a);
 	ap->messages++;
 	if (failed(ap))
 		return;
-	if (!scan_message(s, &a, &f, &date)) {
+	if (!scan_message(s, &a, ap, &f, &date)) {
 		bad(s, ap, a.error);
 		return;
 	}
@@ -213,7 +226,7 @@ bool append_run(struct session *s)
 		ap.answered = true;
 	} else if (!over && st != IMAP_READ_DONE) {
 		bad(s, &ap, imap_read_status_str(st));
-	} else if (!over && span_trim(span_skip(imap_reader_text(&s->reader), ap.scanned)).len > 0) {
+	} else if (!over && !span_is(span_trim(span_skip(imap_reader_text(&s->reader), ap.scanned)), ap.utf8 ? ")" : "")) {
 		bad(s, &ap, "Invalid arguments");
 	}
 	answer(s, &ap);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* RFC 5161. No extension that has to be enabled is offered, so none is. */
+/* RFC 5161. UTF8=ACCEPT (RFC 6855) and IMAP4rev2 (RFC 9051) are off until asked for. */
 #include "imapd/imapd.h"
 
 void cmd_enable(struct session *s, struct imap_scan *a)
 {
+	bool utf8 = false, rev2 = false;
 	struct span atom;
 
 	do {
@@ -11,11 +12,16 @@ void cmd_enable(struct session *s, struct imap_scan *a)
 			reply_bad(s, a->error);
 			return;
 		}
+		utf8 |= span_iis(atom, "UTF8=ACCEPT");
+		rev2 |= span_iis(atom, "IMAP4rev2");
 	} while (imap_scan_peek(a, ' ') && imap_scan_sp(a));
 	if (!imap_scan_end(a)) {
 		reply_bad(s, a->error);
 		return;
 	}
-	stream_puts(s->io, "* ENABLED\r\n");
+	s->utf8_accept |= utf8;
+	s->rev2 |= rev2;
+	s->utf8 = s->utf8_accept || s->rev2;
+	stream_printf(s->io, "* ENABLED%s%s\r\n", utf8 ? " UTF8=ACCEPT" : "", rev2 ? " IMAP4rev2" : "");
 	reply(s, "OK Enabled.");
 }

@@ -6,7 +6,6 @@
 #include "imapd/imapd.h"
 #include "lib/base/htab.h"
 #include "lib/proto/imap_match.h"
-#include "lib/proto/imap_quote.h"
 #include "lib/proto/imap_utf7.h"
 
 enum { PATTERNS_MAX = 32, SEP = '/' };
@@ -181,14 +180,14 @@ static void add_folder(struct session *s, struct entries *e, const struct store_
 
 /* --- what is shown ------------------------------------------------------------------------------------------------ */
 
-static bool matches(const struct query *l, struct span name)
+static bool matches(const struct session *s, const struct query *l, struct span name)
 {
 	bool inbox = span_is(name, "INBOX");
 	struct buf wire;
 	bool yes = false;
 
 	buf_init(&wire, IMAP_PATTERN_MAX * 8);
-	if (!imap_utf7_encode(&wire, name))
+	if (s->utf8 || !imap_utf7_encode(&wire, name))
 		buf_add_span(&wire, name);
 	for (size_t i = 0; i < l->npatterns && !yes; i++)
 		yes = imap_pattern_match(inbox ? &l->folded[i] : &l->exact[i], buf_span(&wire)) == IMAP_MATCH_YES;
@@ -250,7 +249,7 @@ static void show(struct session *s, const struct query *l, const struct entry *e
 	buf_adds(&s->out, "* LIST (");
 	put_attributes(s, l, e);
 	buf_adds(&s->out, ") \"/\" ");
-	imap_put_mailbox(&s->out, e->name);
+	put_mailbox(s, e->name);
 	if (below)
 		buf_adds(&s->out, (l->options & SELECT_SUBSCRIBED) != 0 ? " (\"CHILDINFO\" (\"SUBSCRIBED\"))"
 									: " (\"CHILDINFO\" (\"SPECIAL-USE\"))");
@@ -270,7 +269,7 @@ static void show_lsub(struct session *s, const struct query *l, const struct ent
 	if (!subscribed && !(percent && e->subscribed_below))
 		return;
 	buf_adds(&s->out, subscribed ? "* LSUB () \"/\" " : "* LSUB (\\Noselect) \"/\" ");
-	imap_put_mailbox(&s->out, e->name);
+	put_mailbox(s, e->name);
 	buf_adds(&s->out, "\r\n");
 	reply_flush(s);
 }
@@ -279,7 +278,7 @@ static void show_entry(struct session *s, const struct query *l, const struct en
 {
 	bool self, below;
 
-	if (!matches(l, e->name))
+	if (!matches(s, l, e->name))
 		return;
 	if (l->lsub) {
 		show_lsub(s, l, e);
@@ -331,6 +330,19 @@ static enum store_status show_all(struct session *s, const struct query *l)
 		show_entry(s, l, g.list[i]);
 	htab_free(&e.by_name);
 	return STORE_OK;
+}
+
+void list_send_one(struct session *s, struct span name)
+{
+	const struct query l = { 0 };
+	struct store_folder *folders;
+	size_t n = 0;
+	enum store_status st = store_list(store_lock(), &s->arena, &folders, &n);
+
+	store_unlock();
+	for (size_t i = 0; st == STORE_OK && i < n; i++)
+		if (span_eq(folders[i].name, name))
+			show(s, &l, &(struct entry){ .name = name, .folder = &folders[i] }, false);
 }
 
 static void list(struct session *s, struct imap_scan *a, bool lsub)

@@ -12,6 +12,8 @@ void cmd_search(struct session *s, struct imap_scan *a)
 		reply_bad(s, a->error);
 		return;
 	}
+	if (s->rev2 && !r.extended)
+		r = (struct search_return){ .extended = true, .what = RETURN_ALL };
 	view_refresh(s);
 	program = search_parse(s, a);
 	if (program == NULL) {

@@ -26,6 +26,8 @@ static void select_mailbox(struct session *s, struct imap_scan *a, bool read_onl
 		reply_status(s, st, NULL);
 		return;
 	}
+	if (s->rev2)
+		list_send_one(s, name);
 	reply(s, "OK [%s] %s completed.", s->read_only ? "READ-ONLY" : "READ-WRITE", read_only ? "Examine" : "Select");
 }
 

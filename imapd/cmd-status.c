@@ -2,7 +2,6 @@
 #include "imapd/box.h"
 #include "imapd/imapd.h"
 #include "lib/conf/conf.h"
-#include "lib/proto/imap_quote.h"
 
 static const struct {
 	const char *name;
@@ -10,7 +9,7 @@ static const struct {
 } items[] = {
 	{ "MESSAGES", STATUS_MESSAGES },       { "RECENT", STATUS_RECENT }, { "UIDNEXT", STATUS_UIDNEXT },
 	{ "UIDVALIDITY", STATUS_UIDVALIDITY }, { "UNSEEN", STATUS_UNSEEN }, { "SIZE", STATUS_SIZE },
-	{ "APPENDLIMIT", STATUS_APPENDLIMIT },
+	{ "APPENDLIMIT", STATUS_APPENDLIMIT }, { "DELETED", STATUS_DELETED },
 };
 enum { NITEMS = sizeof(items) / sizeof(items[0]) };
 
@@ -54,6 +53,8 @@ static uint64_t value(const struct store_counts *c, unsigned item)
 		return c->uidvalidity;
 	case STATUS_UNSEEN:
 		return c->unseen;
+	case STATUS_DELETED:
+		return c->deleted;
 	case STATUS_APPENDLIMIT:
 		return (uint64_t)conf->message_size_limit;
 	default:
@@ -75,6 +76,7 @@ static enum store_status count_open(struct session *s, struct box *b, struct mai
 		uint64_t n = 0;
 
 		c->unseen += (m->flags & STORE_SEEN) == 0;
+		c->deleted += (m->flags & STORE_DELETED) != 0;
 		c->recent += (m->flags & STORE_RECENT) != 0 && m->uid > b->recent_claimed;
 		if (size)
 			st = mailbox_size(mb, seq, &n);
@@ -97,6 +99,12 @@ enum store_status status_send(struct session *s, struct span name, unsigned want
 	mb = b->mb[0] != NULL ? b->mb[0] : b->mb[1];
 	if (mb != NULL) {
 		st = count_open(s, b, mb, (wanted & STATUS_SIZE) != 0, &c);
+	} else if ((wanted & STATUS_DELETED) != 0) {
+		st = box_open(b, true, &mb);
+		if (st == STORE_OK) {
+			st = count_open(s, b, mb, (wanted & STATUS_SIZE) != 0, &c);
+			box_close(b, true);
+		}
 	} else {
 		st = store_status_of(store_lock(), name, &c);
 		store_unlock();
@@ -106,7 +114,7 @@ enum store_status status_send(struct session *s, struct span name, unsigned want
 	if (st != STORE_OK)
 		return st;
 	buf_adds(&s->out, "* STATUS ");
-	imap_put_mailbox(&s->out, name);
+	put_mailbox(s, name);
 	buf_adds(&s->out, " (");
 	for (size_t i = 0; i < NITEMS; i++) {
 		if ((wanted & items[i].item) == 0)

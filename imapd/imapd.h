@@ -64,6 +64,8 @@ struct session {
 	const char *verb;     /* for error texts: "FETCH", "UID FETCH" */
 	bool by_uid;          /* UID FETCH, UID STORE, ... */
 	bool no_sync;         /* the command left no mailbox to tell about, or already told */
+	bool utf8;            /* ENABLE UTF8=ACCEPT or IMAP4rev2: names are UTF-8 */
+	bool utf8_accept, rev2;
 	bool unknown_cte;     /* FETCH BINARY met a transfer encoding that it cannot undo */
 	bool over;            /* end after the reply */
 	const char *why_over; /* for the log */
@@ -155,6 +157,7 @@ enum status_item {
 	STATUS_UNSEEN = 16,
 	STATUS_SIZE = 32,
 	STATUS_APPENDLIMIT = 64,
+	STATUS_DELETED = 128,
 };
 bool status_items_parse(struct imap_scan *a, unsigned *items_r);
 enum store_status status_send(struct session *s, struct span name, unsigned items);
@@ -195,6 +198,9 @@ void view_send_flags(struct session *s, uint32_t at); /* "* n FETCH (UID u FLAGS
 /* --- shared by commands --- */
 /* A mailbox name argument as UTF-8 in s->arena, INBOX in capitals. False: answered. */
 bool scan_mailbox(struct session *s, struct imap_scan *a, struct span *name_r);
+void put_mailbox(struct session *s, struct span name); /* to s->out, as the session has names */
+/* "* LIST (...)" of one folder, for SELECT. */
+void list_send_one(struct session *s, struct span name);
 /* "(\Seen $x)" or "\Seen $x": names in s->arena, system flags apart. False: a->error says why. */
 struct flag_list {
 	uint32_t flags;

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "imapd/imapd.h"
+#include "lib/base/utf8.h"
+#include "lib/proto/imap_quote.h"
 #include "lib/proto/imap_utf7.h"
 
 void reply(struct session *s, const char *fmt, ...)
@@ -80,7 +82,7 @@ void put_flags(struct session *s, uint32_t flags, uint64_t keywords)
 	const char *gap = "";
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if ((flags & names[i].flag) == 0)
+		if ((flags & names[i].flag) == 0 || (s->rev2 && names[i].flag == STORE_RECENT))
 			continue;
 		buf_adds(&s->out, gap);
 		buf_adds(&s->out, names[i].name);
@@ -95,6 +97,14 @@ void put_flags(struct session *s, uint32_t flags, uint64_t keywords)
 	}
 }
 
+void put_mailbox(struct session *s, struct span name)
+{
+	if (s->utf8)
+		imap_put_utf8(&s->out, name);
+	else
+		imap_put_mailbox(&s->out, name);
+}
+
 bool scan_mailbox(struct session *s, struct imap_scan *a, struct span *name_r)
 {
 	struct span wire = SPAN_NONE;
@@ -106,11 +116,11 @@ bool scan_mailbox(struct session *s, struct imap_scan *a, struct span *name_r)
 		return false;
 	}
 	buf_init(&utf8, STORE_NAME_MAX);
-	ok = imap_utf7_decode(&utf8, wire);
+	ok = s->utf8 ? utf8_valid(wire) && buf_add_span(&utf8, wire) : imap_utf7_decode(&utf8, wire);
 	*name_r = arena_span(&s->arena, buf_span(&utf8));
 	buf_free(&utf8);
 	if (!ok) {
-		reply(s, "NO [CANNOT] Mailbox name is not valid mUTF-7 or too long");
+		reply(s, "NO [CANNOT] Mailbox name is not valid %s or too long", s->utf8 ? "UTF-8" : "mUTF-7");
 		return false;
 	}
 	if (span_iis(*name_r, "INBOX"))

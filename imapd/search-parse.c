@@ -293,6 +293,10 @@ static bool scan_charset(struct parse *p)
 	if (!imap_scan_atom(&try, &word) || !span_iis(word, "CHARSET"))
 		return true;
 	*p->a = try;
+	if (p->s->utf8_accept) { /* RFC 6855 3 */
+		reply_bad(p->s, "CHARSET after ENABLE UTF8=ACCEPT");
+		return false;
+	}
 	if (imap_scan_sp(p->a) && imap_scan_astring(p->a, &charset) && imap_scan_sp(p->a))
 		return set_charset(p, charset);
 	reply_bad(p->s, p->a->error);

@@ -147,7 +147,7 @@ static void tell_counts(struct session *s, bool always)
 
 	if (always || v->n != v->told_exists)
 		stream_printf(s->io, "* %u EXISTS\r\n", v->n);
-	if (always || recent != v->told_recent)
+	if (!s->rev2 && (always || recent != v->told_recent))
 		stream_printf(s->io, "* %u RECENT\r\n", recent);
 	v->told_exists = v->n;
 	v->told_recent = recent;
@@ -243,7 +243,7 @@ static void tell_selected(struct session *s)
 	tell_counts(s, true);
 	while (unseen < v->n && (v->msg[unseen].flags & STORE_SEEN) != 0)
 		unseen++;
-	if (unseen < v->n)
+	if (unseen < v->n && !s->rev2)
 		stream_printf(s->io, "* OK [UNSEEN %u] First unseen.\r\n", unseen + 1);
 	for (uint32_t i = 0; i < v->n; i++)
 		v->msg[i].flags &= ~(uint32_t)VIEW_TELL;

@@ -27,13 +27,10 @@ static bool put_literal(struct buf *out, struct span s)
 	return ok;
 }
 
-bool imap_put_string(struct buf *out, struct span s)
+static bool put_quoted(struct buf *out, struct span s)
 {
-	bool ok;
+	bool ok = buf_addc(out, '"');
 
-	if (!quotable(s))
-		return put_literal(out, s);
-	ok = buf_addc(out, '"');
 	for (size_t i = 0, from = 0; i <= s.len; i++) {
 		if (i < s.len && s.ptr[i] != '"' && s.ptr[i] != '\\')
 			continue;
@@ -45,18 +42,32 @@ bool imap_put_string(struct buf *out, struct span s)
 	return buf_addc(out, '"') && ok;
 }
 
+bool imap_put_string(struct buf *out, struct span s)
+{
+	return quotable(s) ? put_quoted(out, s) : put_literal(out, s);
+}
+
 bool imap_put_nstring(struct buf *out, struct span s)
 {
 	return s.ptr == NULL ? buf_adds(out, "NIL") : imap_put_string(out, s);
 }
 
+static bool plain(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!imap_is_astring_char(s.ptr[i]))
+			return false;
+	return s.len > 0 && s.len < 100 && !span_iis(s, "NIL");
+}
+
 bool imap_put_astring(struct buf *out, struct span s)
 {
-	bool plain = s.len > 0 && s.len < 100 && !span_iis(s, "NIL");
+	return plain(s) ? buf_add_span(out, s) : imap_put_string(out, s);
+}
 
-	for (size_t i = 0; i < s.len && plain; i++)
-		plain = imap_is_astring_char(s.ptr[i]);
-	return plain ? buf_add_span(out, s) : imap_put_string(out, s);
+bool imap_put_utf8(struct buf *out, struct span s)
+{
+	return plain(s) ? buf_add_span(out, s) : put_quoted(out, s);
 }
 
 bool imap_put_mailbox(struct buf *out, struct span utf8_name)

@@ -24,7 +24,7 @@ sub took { my $from = time; $_[0]->(); return time - $from }
 
 # --- IMAP ---
 my $c = imap();
-is_deeply [ $c->imap('CAPABILITY') ], [ '* CAPABILITY IMAP4rev1 SASL-IR ID ENABLE IDLE LITERAL+ AUTH=PLAIN AUTH=LOGIN',
+is_deeply [ $c->imap('CAPABILITY') ], [ '* CAPABILITY IMAP4rev1 IMAP4rev2 SASL-IR ID ENABLE IDLE LITERAL+ AUTH=PLAIN AUTH=LOGIN',
 	'a1 OK Capability completed.' ], 'CAPABILITY on loopback';
 like + ($c->imap('noop'))[-1], qr/^a2 OK/, 'NOOP';
 like + ($c->imap('ID ("name" "x")'))[0], qr/^\* ID \("name" "Posthouse"/, 'ID';
