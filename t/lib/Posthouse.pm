@@ -33,6 +33,9 @@ our $BIN = $ENV{BIN} || (grep { -x "$_/master" } map { "$TOP/build/$_/bin" } qw(
 our $TBIN = $ENV{TBIN} || do { (my $t = $BIN) =~ s{/bin$}{/t}; $t };
 our %PORT = (smtp => 2025, submission => 2587, submissions => 2465, lmtp => 2024, pop3 => 2110, pop3s => 2995, imap => 2143, imaps => 2993);
 
+# A server that hangs up early is found out by what is read, not by the end of the test.
+$SIG{PIPE} = sub { }; # a handler, because programs that are started would inherit "IGNORE"
+
 my @instances;
 my $count = 0;
 
@@ -368,7 +371,7 @@ sub eof {
 	return !defined $self->line;
 }
 
-sub send_raw { my ($self, $bytes) = @_; my $sock = $self->{sock}; print $sock $bytes or die "send: $!" }
+sub send_raw { my ($self, $bytes) = @_; my $sock = $self->{sock}; print $sock $bytes or $!{EPIPE} or die "send: $!" }
 sub send { $_[0]->send_raw("$_[1]\r\n") }
 
 # One line that must match.

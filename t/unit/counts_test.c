@@ -33,7 +33,7 @@ static void test_penalty(void **state)
 	assert_int_equal(penalty_failure(a, 1, 0, 1003 + PENALTY_FORGET_S + 1), 1);
 	assert_int_equal(penalty_failure(a, 0, 0, 1), 0);
 	for (uint64_t i = 0; i < 100; i++) /* a crowd in one place: the one that comes again is not forgotten */
-		assert_int_equal(penalty_failure(a, 7 + i * PENALTY_PLACES, 7, 2000 + (int64_t)i), i + 1);
+		assert_int_equal(penalty_failure(a, 7 + (i + 1) * PENALTY_PLACES, 7, 2000 + (int64_t)i), i + 1);
 	penalty_close(a);
 	penalty_close(b);
 	unlink(path);
