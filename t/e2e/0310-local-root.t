@@ -62,6 +62,7 @@ my $p = Posthouse->new(users => [], main => {
 	alias_database => "hash:$root/aliases",
 	local_recipient_maps => '',
 	default_transport => 'nowhere',
+	transport_maps => 'inline:{ { mda.test = mda: } { later.test = later: } }',
 	queue_directory => "$root/queue",
 	maillog_file => "$root/maillog",
 	setgid_group => 'postdrop',
@@ -74,6 +75,10 @@ no warnings 'redefine';
 chmod 0755, $p->dir, (split m{/[^/]+$}, $p->dir)[0];
 # Only what is tested.
 (my $master = Posthouse::slurp($p->dir . '/master.cf')) =~ s/^(?:pop3|imap|auth)\s.*\n//mg;
+$master .= <<"END";
+mda unix - n n - - pipe user=bob:eve argv=/bin/sh -c {cat >/dev/null; $who/mda}
+later unix - n n - - pipe user=bob argv=/bin/sh -c {cat >/dev/null; exit 75}
+END
 Posthouse::write_file($p->dir . '/master.cf', $master);
 chmod 0644, $p->dir . '/main.cf';
 
@@ -122,6 +127,15 @@ is ran_as('by-include'), "$uid{eve} $uid{eve}", 'runs as eve';
 my $before = Posthouse::slurp("$root/spool/bob");
 like result('eve-file'), qr/status=deferred|status=bounced/, 'a file that eve may not write';
 is Posthouse::slurp("$root/spool/bob"), $before, 'is not written';
+
+# --- commands of master.cf ---
+my $mda = $p->send_mail(to => 'x@mda.test', from => "s\@$host");
+like $p->wait_log(qr/$mda: to=<x\@mda\.test>/, from => 0), qr/relay=mda, .*status=sent/, 'a transport that is a command';
+is ran_as('mda'), "$uid{bob} $uid{eve}", 'runs as user=';
+$mda = $p->send_mail(to => 'x@later.test', from => "s\@$host");
+like $p->wait_log(qr/$mda: to=<x\@later\.test>/, from => 0), qr/dsn=4\.3\.0, status=deferred/, 'deferred by a command';
+my ($held) = $p->wait_until('its file', sub { glob "$root/queue/mail/*/$mda" });
+is +(stat $held)[4], $uid{posthouse}, 'what was written down belongs to the owner of the queue';
 
 # --- links (S17) ---
 Posthouse::write_file("$root/secret", "precious\n");
