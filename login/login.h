@@ -65,6 +65,7 @@ extern const struct protocol protocol_imap, protocol_pop3;
 struct credentials {
 	struct span tag;       /* IMAP */
 	struct handover_login question;
+	struct sasl_binding bindings[SASL_TALK_BINDINGS];
 	struct sasl_talk talk; /* server.mech SASL_NO_MECHANISM: no exchange, the command had it all */
 };
 

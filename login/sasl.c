@@ -6,7 +6,7 @@
 
 unsigned sasl_offer(const struct login *l)
 {
-	unsigned offer = login_mechanisms & ~SASL_PLUS;
+	unsigned offer = l->tls ? login_mechanisms : login_mechanisms & ~SASL_PLUS;
 
 	return plain_is_fine(l) ? offer : offer & ~SASL_IN_CLEAR;
 }
@@ -36,6 +36,7 @@ enum sasl_talk_end sasl_exchange(struct login *l, enum sasl_mech mech, struct sp
 		.host = conf->myhostname,
 		.q = &c->question,
 	};
+	sasl_talk_bind(&c->talk, l->tls, sasl_offer(l), c->bindings);
 	end = sasl_talk(&c->talk, mech, initial);
 	l->sasl_unfinished = end == SASL_TALK_LOST && c->talk.client_was_asked;
 	return end;

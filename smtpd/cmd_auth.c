@@ -78,7 +78,7 @@ unsigned smtpd_auth_offer(const struct smtpd_session *s)
 	if (!smtpd_auth_active(s) || s->sasl_user.len)
 		return 0;
 	if (smtpd_auth_encrypted(s))
-		return encrypted & ~SASL_PLUS;
+		return encrypted;
 	if (conf->smtpd_tls_auth_only)
 		return 0;
 	return (unheard(s) ? in_clear : in_clear & ~SASL_IN_CLEAR) & ~SASL_PLUS;
@@ -169,7 +169,9 @@ static void exchange(struct smtpd_session *s, enum sasl_mech mech, struct span i
 		.host = conf->myhostname,
 		.q = &q,
 	};
+	struct sasl_binding bindings[SASL_TALK_BINDINGS];
 
+	sasl_talk_bind(&t, s->tls, smtpd_auth_offer(s), bindings);
 	switch (sasl_talk(&t, mech, initial)) {
 	case SASL_TALK_READY:
 		ask(s, &t);

@@ -180,3 +180,23 @@ void sasl_talk_wipe(struct sasl_talk *t)
 	wipe(t->server.password);
 	t->server.password = t->q->password = SPAN_NONE;
 }
+
+/* --- channel bindings --------------------------------------------------------------------------------------------- */
+
+static void add_binding(struct sasl_talk *t, struct sasl_binding *to, const char *type, const unsigned char *data, size_t len)
+{
+	if (len)
+		to[t->nbindings++] = (struct sasl_binding){ span_cstr(type), span_of((const char *)data, len) };
+}
+
+void sasl_talk_bind(struct sasl_talk *t, const struct tls_info *tls, unsigned offered, struct sasl_binding to[SASL_TALK_BINDINGS])
+{
+	t->nbindings = 0;
+	t->bindings = to;
+	t->plus_offered = (offered & SASL_PLUS) != 0;
+	if (tls == NULL)
+		return;
+	add_binding(t, to, "tls-exporter", tls->exporter, tls->exporter_len);
+	add_binding(t, to, "tls-server-end-point", tls->endpoint, tls->endpoint_len);
+	add_binding(t, to, "tls-unique", tls->unique, tls->unique_len);
+}

@@ -4,6 +4,7 @@
  * with the credentials that auth is to be asked for; the last question, the one that counts, is the caller's.
  */
 #pragma once
+#include "lib/io/tls.h"
 #include "lib/proto/sasl_server.h"
 #include "lib/service/handover.h"
 
@@ -34,6 +35,10 @@ enum sasl_talk_end {
 	SASL_TALK_TEMP,       /* auth could not be asked */
 	SASL_TALK_LOST,       /* the connection is over */
 };
+
+/* Bind the exchange to the TLS session that it goes on in (NULL: none): fills bindings and plus_offered; `to' must last as long. */
+enum { SASL_TALK_BINDINGS = 3 };
+void sasl_talk_bind(struct sasl_talk *t, const struct tls_info *tls, unsigned offered, struct sasl_binding to[SASL_TALK_BINDINGS]);
 
 /* initial: the initial response as sent, in base64 ("=" an empty one); ptr NULL: none was. It is wiped where it is. */
 enum sasl_talk_end sasl_talk(struct sasl_talk *t, enum sasl_mech mech, struct span initial);

@@ -339,7 +339,7 @@ sub fill {
 	vec($rin, fileno $self->{sock}, 1) = 1;
 	my $left = $end - time;
 	die "no answer in time; so far: $self->{in}\n"
-		if $left <= 0 || !select $rin, undef, undef, $left;
+		if $left <= 0 || !($self->{sock}->can('pending') && $self->{sock}->pending) && !select $rin, undef, undef, $left;
 	return sysread $self->{sock}, $self->{in}, 65536, length $self->{in};
 }
 
