@@ -126,10 +126,10 @@ static void put_client(struct buf *b, const struct login *l, uint32_t pid)
 	buf_addf(b, " rip=%s, lip=%s", netaddr_text(&l->remote, remote), netaddr_text(&l->local, local));
 	if (pid)
 		buf_addf(b, ", mpid=%u", pid);
-	if (l->tls || l->secured)
-		buf_adds(b, l->tls ? ", TLS" : ", secured");
 	if (l->tls_why[0])
 		buf_addf(b, ", TLS handshaking: %s", l->tls_why);
+	else if (l->tls || l->secured)
+		buf_adds(b, l->tls ? ", TLS" : ", secured");
 	buf_addf(b, ", session=<%s>", l->session_id);
 }
 

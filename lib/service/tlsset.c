@@ -41,14 +41,24 @@ static void add_file(struct gather *g, const char *path)
 	watch(g, path);
 }
 
+static void close_part(struct gather *g, const char *name, size_t began)
+{
+	if (g->nfiles > began && g->set->nparts < PARTS_MAX)
+		g->set->parts[g->set->nparts++] =
+			(struct tls_part){ .name = name, .files = g->files + began, .nfiles = g->nfiles - began };
+}
+
 /* A key file is the certificate's file when it is not set. */
 static void add_pair(struct gather *g, const char *cert, const char *key)
 {
+	size_t began = g->nfiles;
+
 	if (*cert == '\0')
 		return;
 	add_file(g, cert);
 	if (*key && strcmp(key, cert) != 0)
 		add_file(g, key);
+	close_part(g, "", began); /* a pair is a part of its own: its key must fit its certificate, not another one */
 }
 
 /* Dovecot writes `<' in front of a name to have the file read. */
@@ -75,17 +85,11 @@ static void add_nameless(struct gather *g, enum tls_kind kind)
 	}
 	if (*c->smtpd_tls_chain_files) {
 		add_list(g, span_cstr(c->smtpd_tls_chain_files));
+		close_part(g, "", 0);
 		return;
 	}
 	add_pair(g, c->smtpd_tls_cert_file, c->smtpd_tls_key_file);
 	add_pair(g, c->smtpd_tls_eccert_file, c->smtpd_tls_eckey_file);
-}
-
-static void close_part(struct gather *g, const char *name, size_t began)
-{
-	if (g->nfiles > began && g->set->nparts < PARTS_MAX)
-		g->set->parts[g->set->nparts++] =
-			(struct tls_part){ .name = name, .files = g->files + began, .nfiles = g->nfiles - began };
 }
 
 /* --- server names ------------------------------------------------------------------------------------------------- */
@@ -166,7 +170,6 @@ bool tls_set_of(const struct conf *c, enum tls_kind kind, bool names, struct are
 	set_r->watched = arena_array(a, FILES_MAX, sizeof *set_r->watched);
 	g.files = arena_array(a, FILES_MAX, sizeof *g.files);
 	add_nameless(&g, kind);
-	close_part(&g, "", 0);
 	make_id(&g);
 	if (names)
 		add_names(&g);

@@ -26,7 +26,7 @@ struct tls_part {
 
 struct tls_set {
 	char id[33];
-	struct tls_part *parts; /* the nameless one first */
+	struct tls_part *parts; /* the nameless ones first */
 	size_t nparts;
 	const char **watched; /* all files, those that list names included */
 	size_t nwatched;
