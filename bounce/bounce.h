@@ -5,6 +5,7 @@
  *	main.c      jobs of qmgr, results
  *	select.c    who is to be told what about which recipients
  *	notice.c    one notice: composed, put into the queue, announced
+ *	template.c  bounce_template_file
  */
 #pragma once
 #include <stdbool.h>
@@ -29,6 +30,10 @@ struct notice {
 
 /* Write the notice about m into the queue; it is durable on true. Logs either way. */
 bool notice_send(struct queue_message *m, const struct notice *n);
+
+/* --- template.c --- */
+void template_read(void); /* bounce_template_file, once, while it can be opened */
+const struct dsn_template *template_of(enum dsn_kind kind); /* NULL: the built-in text */
 
 /* All that a job says about one message: notices, then the journal. False: to be done again later; logged. */
 bool bounce_message(enum job_kind kind, const struct job_message *jm);

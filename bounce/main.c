@@ -70,6 +70,7 @@ int main(int argc, char **argv)
 		.program = "bounce",
 		.shape = SERVICE_SINGLE,
 		.identity = SERVICE_AS_MAIL_OWNER,
+		.before_jail = template_read,
 		.after_jail = prepare,
 		.session = session,
 		.at_exit = job_announce_end,

@@ -161,6 +161,8 @@ static bool write_notice(struct queue_message *m, const struct notice *n, struct
 		.message_id = conf->enable_threaded_bounces ? original_message_id(m, a) : SPAN_NONE,
 		.now = clock_wall(),
 		.headers_only = n->headers_only,
+		.template = template_of(n->kind),
+		.for_postmaster = n->sender.len > 0,
 		.utf8 = env->flags & QUEUE_SMTPUTF8,
 		.recipients = rcpts,
 		.nrecipients = n->nrcpts,

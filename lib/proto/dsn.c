@@ -132,12 +132,41 @@ static const char *subject(enum dsn_kind kind)
 	return "Mail Delivery Report";
 }
 
+static void put_from(struct buf *out, const struct dsn_report *r)
+{
+	struct span from = r->template && r->template->from.len ? r->template->from : SPAN("MAILER-DAEMON (Mail Delivery System)");
+	bool whole = span_chr(from, '@') >= 0 || span_chr(from, '<') >= 0;
+	struct span first = whole ? from : span_cut(&from, ' ');
+
+	put_clean(out, first, true);
+	if (whole)
+		return;
+	buf_addc(out, '@');
+	put_clean(out, r->origin, r->utf8);
+	buf_adds(out, from.len ? " " : "");
+	put_clean(out, from, true);
+}
+
+static void put_subject(struct buf *out, const struct dsn_report *r)
+{
+	const struct dsn_template *t = r->template;
+
+	if (t && r->for_postmaster && t->postmaster_subject.len)
+		put_clean(out, t->postmaster_subject, true);
+	else if (t && t->subject.len)
+		put_clean(out, t->subject, true);
+	else
+		buf_adds(out, subject(r->kind));
+}
+
 static void put_header(struct buf *out, const struct dsn_report *r)
 {
 	put_date(out, "Date", r->now);
-	buf_adds(out, "From: MAILER-DAEMON@");
-	put_clean(out, r->origin, r->utf8);
-	buf_addf(out, " (Mail Delivery System)\nSubject: %s\nTo: ", subject(r->kind));
+	buf_adds(out, "From: ");
+	put_from(out, r);
+	buf_adds(out, "\nSubject: ");
+	put_subject(out, r);
+	buf_adds(out, "\nTo: ");
 	put_addr(out, r->to, r->utf8);
 	buf_adds(out, "\nAuto-Submitted: auto-replied\n");
 	if (r->message_id.len) {
@@ -197,7 +226,17 @@ static void put_reason(struct buf *out, const struct dsn_report *r, const struct
 	put_folded(out, rcpt->reason, out->len - before, r->utf8);
 }
 
-static void put_notification(struct buf *out, const struct dsn_report *r)
+static void put_template(struct buf *out, const struct dsn_report *r)
+{
+	const struct dsn_template *t = r->template;
+
+	put_boundary(out, r, "\nContent-Description: Notification\nContent-Type: text/plain; charset=");
+	put_clean(out, r->utf8 ? SPAN("utf-8") : t->charset.len ? t->charset : SPAN("us-ascii"), false);
+	buf_adds(out, "\nContent-Transfer-Encoding: 8bit\n\n");
+	buf_add_span(out, t->body);
+}
+
+static void put_own_text(struct buf *out, const struct dsn_report *r)
 {
 	put_boundary(out, r, "\nContent-Description: Notification\nContent-Type: text/plain; charset=");
 	buf_adds(out, r->utf8 ? "utf-8\nContent-Transfer-Encoding: 8bit" : "us-ascii");
@@ -210,6 +249,14 @@ static void put_notification(struct buf *out, const struct dsn_report *r)
 			      "holds your own letter may be left out.\n");
 	}
 	buf_adds(out, "\n                   The mail system\n");
+}
+
+static void put_notification(struct buf *out, const struct dsn_report *r)
+{
+	if (r->template)
+		put_template(out, r);
+	else
+		put_own_text(out, r);
 	for (size_t i = 0; i < r->nrecipients && !out->overflow; i++)
 		put_reason(out, r, &r->recipients[i]);
 }

@@ -42,6 +42,14 @@ struct dsn_recipient {
 	time_t will_retry_until;     /* 0: not said */
 };
 
+/* Texts of the administrator in place of ours; empty ones are ours. */
+struct dsn_template {
+	struct span charset;
+	struct span from; /* without a domain: origin is added to its first word */
+	struct span subject, postmaster_subject;
+	struct span body; /* lines */
+};
+
 struct dsn_report {
 	enum dsn_kind kind;
 	struct span hostname; /* myhostname: Reporting-MTA */
@@ -54,6 +62,8 @@ struct dsn_report {
 	struct span boundary;   /* unique; "QID.1700000000/mail.example.com" */
 	struct span message_id; /* Message-ID of the original with its brackets, for threading; empty: none */
 	time_t now;
+	const struct dsn_template *template; /* NULL: none */
+	bool for_postmaster;
 	bool headers_only; /* only the original's header follows */
 	bool utf8;         /* the original needs SMTPUTF8: global variants of RFC 6533 */
 	const struct dsn_recipient *recipients;
