@@ -32,7 +32,13 @@ static bool time_value(struct arena *a, struct span name, struct span *value_r)
 	static const struct {
 		const char *suffix;
 		int64_t ms;
-	} units[] = { { "_seconds", 1000 }, { "_minutes", 60000 }, { "_hours", 3600000 }, { "_days", 86400000 }, { "_weeks", 604800000 } };
+	} units[] = {
+		{ "_seconds", 1000 },
+		{ "_minutes", 60000 },
+		{ "_hours", 3600000 },
+		{ "_days", 86400000 },
+		{ "_weeks", 604800000 },
+	};
 
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
 		const char *text;

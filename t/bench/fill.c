@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fill a queue with deferred letters, past all programs: fill QUEUE_DIRECTORY COUNT BYTES [DOMAIN [RCPTS [TRIED_S]]].
- * The instance is stopped. Recipients are uN@DOMAIN (dead.test), or uN@dK.DOMAIN of 1000 domains when DOMAIN begins with a dot; each
- * was tried once, up to TRIED_S (1000) seconds ago. Nothing is synced.
+ * The instance is stopped. Recipients are uN@DOMAIN (dead.test), or uN@dK.DOMAIN of 1000 domains when DOMAIN begins
+ * with a dot; each was tried once, up to TRIED_S (1000) seconds ago. Nothing is synced.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -75,7 +75,10 @@ static void make_letter(const struct plan *p, size_t n, struct span content, str
 	make_rcpts(p, &a, rcpts, n);
 	buf_reset(envelope);
 	format_put_envelope(envelope, &env);
-	h = (struct format_header){ (uint32_t)envelope->len, format_crc(0, buf_span(envelope)), content.len, format_crc(0, content) };
+	h.envelope_len = (uint32_t)envelope->len;
+	h.envelope_crc = format_crc(0, buf_span(envelope));
+	h.content_len = content.len;
+	h.content_crc = format_crc(0, content);
 	format_put_header(header, &h);
 	buf_reset(file);
 	buf_add(file, header, sizeof header);
