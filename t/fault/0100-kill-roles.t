@@ -64,6 +64,8 @@ for my $victims (['smtpd'], ['qmgr'], ['local'], ['master'], [qw(master smtpd qm
 	# In the middle of it: some were delivered, some were not.
 	$p->wait_until('deliveries', sub { $p->log_count(qr/status=sent/) >= $load / 10 });
 	ok(kill_all($p, @$victims) > 0, "$what: killed");
+	# A process that was killed is not gone at once.
+	$p->wait_until("the end of master", sub { !$p->pid }) if grep { $_ eq "master" } @$victims;
 	my @ids = finish_load($out);
 	cmp_ok(scalar @ids, '>', 0, "$what: " . @ids . ' letters were answered with 250');
 	$p->start unless $p->pid;
