@@ -326,8 +326,9 @@ bool tls_is_missing(const struct mastercf_service *s)
 	bool missing = false;
 
 	buf_init(&dropped, 65536);
-	if (s->type == MASTERCF_INET && (!about_tls(s) || conf_load(master.config_dir, s->overrides, s->noverrides, &own, &dropped) !=
-							   CONF_ERROR)) {
+	if (s->type == MASTERCF_INET &&
+	    (!about_tls(s) ||
+	     conf_load(master.config_dir, s->overrides, s->noverrides, &own, &dropped) != CONF_ERROR)) {
 		const struct conf *c = own ? own : conf;
 
 		missing = demands_tls(c, s, &kind) &&

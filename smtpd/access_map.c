@@ -171,3 +171,18 @@ enum decision check_sasl_access(struct check *c, const struct use *u)
 		(void)look(c, u, c->s->sasl_user, c->s->sasl_user, "SASL login name", &d);
 	return d;
 }
+
+/* The fingerprint of the client's certificate, then that of its key. */
+enum decision check_ccert_access(struct check *c, const struct use *u)
+{
+	const struct tls_info *tls = c->s->tls;
+	enum decision d = NEXT;
+
+	if (tls && tls->peer_cert) {
+		struct span cert = span_cstr(tls->peer_fingerprint), key = span_cstr(tls->peer_key_fingerprint);
+
+		if (!look(c, u, cert, cert, "Client certificate", &d))
+			(void)look(c, u, key, key, "Client certificate", &d);
+	}
+	return d;
+}

@@ -259,6 +259,22 @@ static const char *instance(struct smtpd_session *s)
 	return s->txn.instance;
 }
 
+static void add_tls(struct buf *b, const struct tls_info *tls)
+{
+	static const struct tls_info none;
+	bool trusted = tls && tls->peer_trusted; /* names that nobody vouches for are not passed on */
+
+	if (tls == NULL)
+		tls = &none;
+	add(b, "ccert_subject", span_cstr(trusted ? tls->peer_subject : ""));
+	add(b, "ccert_issuer", span_cstr(trusted ? tls->peer_issuer : ""));
+	add(b, "ccert_fingerprint", span_cstr(tls->peer_fingerprint));
+	add(b, "ccert_pubkey_fingerprint", span_cstr(tls->peer_key_fingerprint));
+	add(b, "encryption_protocol", span_cstr(tls->protocol));
+	add(b, "encryption_cipher", span_cstr(tls->cipher));
+	add_number(b, "encryption_keysize", (uint64_t)tls->bits_used);
+}
+
 static void put_request(struct buf *b, struct check *c, const struct policy *p)
 {
 	struct smtpd_session *s = c->s;
@@ -286,13 +302,7 @@ static void put_request(struct buf *b, struct check *c, const struct policy *p)
 	add(b, "sasl_method", span_cstr(s->sasl_method));
 	add(b, "sasl_username", s->sasl_user);
 	add(b, "sasl_sender", s->txn.sasl_sender);
-	add(b, "ccert_subject", SPAN_NONE);
-	add(b, "ccert_issuer", SPAN_NONE);
-	add(b, "ccert_fingerprint", SPAN_NONE);
-	add(b, "ccert_pubkey_fingerprint", SPAN_NONE);
-	add(b, "encryption_protocol", SPAN_NONE);
-	add(b, "encryption_cipher", SPAN_NONE);
-	add(b, "encryption_keysize", SPAN("0"));
+	add_tls(b, s->tls);
 	add(b, "policy_context", p->context);
 	add(b, "compatibility_level", span_cstr(conf->compatibility_level));
 	add(b, "mail_version", span_cstr(conf->mail_version));

@@ -87,6 +87,9 @@ enum decision reject_unknown_client(struct check *c, const struct use *u);
 enum decision reject_unknown_reverse_client(struct check *c, const struct use *u);
 enum decision reject_plaintext_session(struct check *c, const struct use *u);
 enum decision reject_unauth_pipelining(struct check *c, const struct use *u);
+/* restrict_tls.c */
+enum decision permit_tls_clientcerts(struct check *c, const struct use *u);
+enum decision permit_tls_all_clientcerts(struct check *c, const struct use *u);
 /* restrict_helo.c */
 enum decision reject_invalid_helo(struct check *c, const struct use *u);
 enum decision reject_non_fqdn_helo(struct check *c, const struct use *u);
@@ -105,6 +108,7 @@ enum decision check_client_access(struct check *c, const struct use *u);
 enum decision check_domain_access(struct check *c, const struct use *u);  /* HELO, ETRN, reverse client name */
 enum decision check_mail_access(struct check *c, const struct use *u);
 enum decision check_sasl_access(struct check *c, const struct use *u);
+enum decision check_ccert_access(struct check *c, const struct use *u);
 /* access_dns.c */
 enum decision check_a_access(struct check *c, const struct use *u);
 enum decision check_mx_access(struct check *c, const struct use *u);

@@ -284,8 +284,9 @@ static void check_chain(X509 *leaf, STACK_OF(X509) *chain, const char *label, st
 		subject(below, name);
 		subject(above, issuer);
 		if (X509_check_issued(above, below) != X509_V_OK || X509_verify(below, X509_get0_pubkey(above)) != 1)
-			buf_addf(messages, "warning: %s: the chain does not fit: %s was not issued by %s, which follows it\n", label,
-				 name, issuer);
+			buf_addf(messages,
+				 "warning: %s: the chain does not fit: %s was not issued by %s, which follows it\n",
+				 label, name, issuer);
 		check_dates(above, label, issuer, messages);
 		below = above;
 	}

@@ -87,6 +87,26 @@ $c->send_raw("EHLO client.test\r\n");
 unlike $c->line // '', qr/^\d\d\d/, 'plaintext on a TLS port gets no reply';
 $p->wait_log(qr/SSL_accept error from \S+: wrong version number/);
 
+# --- certificates of clients
+sub own { my ($s, $t) = Posthouse::run("$Posthouse::BIN/posthouse", 'selfsign', '-n', $_[0], "$d/$_[0].crt", "$d/$_[0].key"); die $t if $s }
+own($_) for 'friend.test', 'stranger.test';
+my (undef, $print) = Posthouse::run('openssl', 'x509', '-in', "$d/friend.test.crt", '-noout', '-fingerprint', '-sha256');
+$print =~ /=(\S+)/ or die $print;
+Posthouse::write_file("$d/certs", "$1 friend\n");
+$p->set(smtpd_tls_ask_ccert => 'yes', relay_clientcerts => "texthash:$d/certs", mynetworks => '10.0.0.0/8',
+	smtpd_relay_restrictions => 'permit_tls_clientcerts, reject_unauth_destination');
+$p->reload;
+for my $who ('friend.test', 'stranger.test', '') {
+	$c = $p->smtp;
+	$c->cmd('EHLO client.test', qr/^250 /m);
+	$c->cmd('STARTTLS', qr/^220/);
+	$c->tls($who ? (SSL_cert_file => "$d/$who.crt", SSL_key_file => "$d/$who.key") : ());
+	$c->cmd('EHLO client.test', qr/^250 /m);
+	$c->cmd('MAIL FROM:<x@client.test>', qr/^250/);
+	like $c->cmd('RCPT TO:<y@elsewhere.test>'), $who eq 'friend.test' ? qr/^250/ : qr/^554 5\.7\.1 .*Relay access denied/, 'relay for ' . ($who || 'nobody');
+	$c->cmd('QUIT', qr/^221/);
+}
+
 # --- without a certificate all goes on
 my $q = Posthouse->new(main => { smtpd_tls_security_level => 'may' })->start;
 $q->wait_log(qr/no TLS certificate is configured, these services are not run: submissions pop3s imaps/);
