@@ -11,6 +11,7 @@
 #include "lib/service/auth_ask.h"
 #include "lib/service/sasl_talk.h"
 #include "smtpd/auth.h"
+#include "smtpd/rates.h"
 
 enum { LINE_MAX_BYTES = 12288 + 2 }; /* RFC 4954 4 */
 
@@ -221,7 +222,7 @@ void cmd_auth(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	unsigned offer = smtpd_auth_offer(s);
 	enum sasl_mech mech;
 
-	if (!may_come_now(s))
+	if (!may_come_now(s) || !rates_allow(s, RATE_AUTH))
 		return;
 	if (!span_word(&args, " \t", &name) || (span_word(&args, " \t", &initial) && span_word(&args, " \t", &more))) {
 		reply(s, "501 5.5.4 Syntax: AUTH mechanism");

@@ -49,6 +49,7 @@ static enum io_status read_chunk(struct smtpd_session *s, struct intake *in, uin
 			intake_piece(s, in, span_of(in->out, to_stored(in, have)));
 		stream_consume(s->stream, have.len);
 		*done_r += have.len;
+		request_progress(s, have.len);
 	}
 	return IO_OK;
 }

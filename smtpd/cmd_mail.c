@@ -7,6 +7,7 @@
 #include "lib/route/route.h"
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
+#include "smtpd/rates.h"
 #include "smtpd/session.h"
 
 void cmd_rset(struct smtpd_session *s, const struct smtp_cmd *cmd)
@@ -61,7 +62,7 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, err, detail)));
 		return;
 	}
-	if (!size_is_fine(s, &mail) || !smtpd_auth_mail(s, &mail))
+	if (!size_is_fine(s, &mail) || !smtpd_auth_mail(s, &mail) || !rates_allow(s, RATE_MESSAGE))
 		return;
 	/* The parsed pieces may point into the command line: the transaction outlives it. */
 	t->sender_given = arena_span(&t->arena, addr_external(&s->cmd, mail.from));

@@ -8,6 +8,7 @@
 #include "lib/route/route.h"
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
+#include "smtpd/rates.h"
 #include "smtpd/session.h"
 
 enum { LOCAL_RECIPIENT_LIMIT = 50000, ALIAS_RESULTS_MAX = 1000 };
@@ -113,7 +114,7 @@ static bool may_come_now(struct smtpd_session *s)
 		reply(s, "452 4.5.3 Error: too many recipients");
 		return false;
 	}
-	return true;
+	return rates_allow(s, RATE_RECIPIENT);
 }
 
 void cmd_rcpt(struct smtpd_session *s, const struct smtp_cmd *cmd)

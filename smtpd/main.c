@@ -9,6 +9,7 @@
 #include "lib/service/service.h"
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
+#include "smtpd/rates.h"
 #include "smtpd/session.h"
 #include "smtpd/starttls.h"
 #include "smtpd/submission.h"
@@ -27,6 +28,7 @@ static void before_jail(void)
 	starttls_open();
 	if (conf->smtpd_client_connection_count_limit > 0)
 		peers_open("smtpd");
+	rates_open();
 	submission_open();
 }
 

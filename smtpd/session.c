@@ -16,6 +16,7 @@
 #include "smtpd/access.h"
 #include "smtpd/intake.h"
 #include "smtpd/proxied.h"
+#include "smtpd/rates.h"
 #include "smtpd/starttls.h"
 
 enum command_flags {
@@ -225,11 +226,33 @@ static void handle(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		s->count_ok[cmd->verb]++;
 }
 
+/* A client that sends a byte now and then is as slow as one that sends nothing. */
+void request_begin(struct smtpd_session *s)
+{
+	s->deadline_ms = conf->smtpd_per_request_deadline ? clock_deadline(conf->smtpd_timeout_ms) : CLOCK_NEVER;
+	stream_set_deadline(s->stream, s->deadline_ms);
+}
+
+void request_progress(struct smtpd_session *s, size_t bytes)
+{
+	int64_t latest = clock_deadline(conf->smtpd_timeout_ms);
+
+	if (!conf->smtpd_per_request_deadline)
+		return;
+	s->deadline_ms += (int64_t)bytes * 1000 / conf->smtpd_min_data_rate;
+	if (s->deadline_ms > latest)
+		s->deadline_ms = latest;
+	stream_set_deadline(s->stream, s->deadline_ms);
+}
+
 static void one_command(struct smtpd_session *s)
 {
 	struct span line;
 	struct smtp_cmd cmd;
-	enum io_status status = stream_line(s->stream, (size_t)conf->line_length_limit, &line, NULL);
+	enum io_status status;
+
+	request_begin(s);
+	status = stream_line(s->stream, (size_t)conf->line_length_limit, &line, NULL);
 
 	if (status == IO_TOO_LONG) {
 		s->count_all[SMTP_VERB_UNKNOWN]++;
@@ -295,6 +318,8 @@ static void dialogue(struct smtpd_session *s)
 			log_lost(s, IO_EOF);
 			s->quit = true;
 		}
+	} else if (!rates_allow(s, RATE_CONNECTION)) {
+		s->quit = true;
 	} else if (!access_connect(s, &why)) {
 		s->refused = true;
 		reply(s, "%s", why);
@@ -308,11 +333,10 @@ static void dialogue(struct smtpd_session *s)
 		log_disconnect(s);
 }
 
-/* Our own networks send in bursts and are not held to the limit, as smtpd_client_event_limit_exceptions has it by default. */
 static bool crowded(const struct smtpd_session *s, struct peers_place **place_r)
 {
 	*place_r = NULL;
-	return !s->trusted && conf->smtpd_client_connection_count_limit > 0 &&
+	return !rates_exempt(s) && conf->smtpd_client_connection_count_limit > 0 &&
 	       !peers_enter(&s->peer, (uint32_t)conf->smtpd_client_connection_count_limit, place_r);
 }
 

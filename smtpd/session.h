@@ -70,6 +70,7 @@ struct smtpd_session {
 	struct span sasl_user;         /* who has authenticated; empty: nobody */
 	const char *sasl_method;       /* how */
 	bool refused;                  /* at connect: nothing but QUIT is left */
+	int64_t deadline_ms;           /* of the command that is read, under smtpd_per_request_deadline */
 	bool quit;                     /* close after the replies that are gathered */
 	unsigned errors, junk;         /* since the last delivered message */
 	enum smtp_verb last_verb;
@@ -90,6 +91,9 @@ void smtpd_session(const struct service_session *ss);
 void reply(struct smtpd_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The reply to a whole message: LMTP says it once for each recipient that was accepted. */
 void reply_message(struct smtpd_session *s, const char *text);
+/* smtpd_per_request_deadline: a command has until now + smtpd_timeout, and a bit more for each piece of content. */
+void request_begin(struct smtpd_session *s);
+void request_progress(struct smtpd_session *s, size_t bytes);
 void transaction_reset(struct smtpd_session *s);
 
 /* Command handlers (cmd_*.c): args as parsed, replies given, s->quit set to end the session. */

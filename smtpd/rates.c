@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "smtpd/rates.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/conf/conf.h"
+#include "lib/map/match.h"
+#include "lib/service/service.h"
+
+/* A client lives in one of the WAYS slots of its set; when they are taken, the one that began first gives way. */
+enum { SETS = 8192, WAYS = 4 };
+
+struct slot {
+	_Atomic uint64_t client; /* 0: free */
+	_Atomic int64_t began_ms;
+	_Atomic uint32_t count[RATES];
+	uint32_t unused;
+};
+
+struct table {
+	_Atomic uint64_t seed; /* so that nobody outside can choose clients that share a set */
+	uint64_t unused[7];
+	struct slot slot[SETS * WAYS];
+};
+
+static struct table *table; /* NULL: nothing is counted */
+
+static const struct {
+	const char *what;
+	const char *code, *error; /* "421 4.7.0", "too many connections" */
+	bool goodbye;             /* the reply begins with our name */
+} words[RATES] = {
+	[RATE_CONNECTION] = { "Connection rate", "421 4.7.0", "too many connections", true },
+	[RATE_MESSAGE] = { "Message delivery request rate", "450 4.7.1", "too much mail", false },
+	[RATE_RECIPIENT] = { "Recipient address rate", "450 4.7.1", "too many recipients", false },
+	[RATE_AUTH] = { "AUTH command rate", "450 4.7.1", "too many AUTH commands", false },
+	[RATE_TLS] = { "New TLS session rate", "421 4.7.0", "too many new TLS sessions", true },
+};
+
+static int64_t limit_of(enum rate what)
+{
+	switch (what) {
+	case RATE_CONNECTION:
+		return conf->smtpd_client_connection_rate_limit;
+	case RATE_MESSAGE:
+		return conf->smtpd_client_message_rate_limit;
+	case RATE_RECIPIENT:
+		return conf->smtpd_client_recipient_rate_limit;
+	case RATE_AUTH:
+		return conf->smtpd_client_auth_rate_limit;
+	default:
+		return conf->smtpd_client_new_tls_session_rate_limit;
+	}
+}
+
+static bool anything_limited(void)
+{
+	for (int i = 0; i < RATES; i++)
+		if (limit_of((enum rate)i) > 0)
+			return true;
+	return false;
+}
+
+void rates_open(void)
+{
+	char path[4096];
+	struct stat st;
+	uint64_t seed = 1, none = 0;
+	void *map = MAP_FAILED;
+	int fd;
+
+	if (!anything_limited())
+		return;
+	snprintf(path, sizeof path, "%s/pid/smtpd.rates", conf->queue_directory);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_size == sizeof *table || ftruncate(fd, sizeof *table) == 0))
+		map = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		log_warn("%s: %s: the rates of clients are not limited", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (map == MAP_FAILED)
+		return;
+	table = map;
+	(void)!getrandom(&seed, sizeof seed, 0);
+	atomic_compare_exchange_strong(&table->seed, &none, seed | 1);
+}
+
+/* --- who a client is ---------------------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t h, const void *bytes, size_t n)
+{
+	const unsigned char *p = bytes;
+
+	for (size_t i = 0; i < n; i++) {
+		h = (h ^ p[i]) * 0x100000001b3u;
+		h ^= h >> 29;
+	}
+	return h;
+}
+
+static uint64_t identity(const struct smtpd_session *s)
+{
+	bool v4 = s->peer.family == AF_INET;
+	int64_t bits = v4 ? conf->smtpd_client_ipv4_prefix_length : conf->smtpd_client_ipv6_prefix_length;
+	unsigned char network[16] = { 0 };
+	uint64_t h = atomic_load(&table->seed);
+
+	for (int i = 0; i < (v4 ? 4 : 16); i++, bits -= 8)
+		network[i] = bits >= 8 ? s->peer.bytes[i]
+			   : bits > 0 ? (unsigned char)(s->peer.bytes[i] & (0xff00 >> bits)) : 0;
+	h = mix(h, network, sizeof network);
+	h = mix(h, &v4, sizeof v4);
+	h = mix(h, service_name(), strlen(service_name()));
+	return h ? h : 1;
+}
+
+/* --- counting ----------------------------------------------------------------------------------------------------- */
+
+static void begin_period(struct slot *slot, int64_t now)
+{
+	for (int i = 0; i < RATES; i++)
+		atomic_store(&slot->count[i], 0);
+	atomic_store(&slot->began_ms, now);
+}
+
+static struct slot *find(uint64_t client, int64_t now)
+{
+	struct slot *set = &table->slot[client % SETS * WAYS], *oldest = set;
+
+	for (int i = 0; i < WAYS; i++) {
+		if (atomic_load(&set[i].client) == client)
+			return &set[i];
+		if (atomic_load(&set[i].began_ms) < atomic_load(&oldest->began_ms))
+			oldest = &set[i];
+	}
+	atomic_store(&oldest->client, client);
+	begin_period(oldest, now);
+	return oldest;
+}
+
+/* The monotonic clock is the same for all processes of a machine; after a restart of it a period may lie in the future. */
+static uint32_t count(const struct smtpd_session *s, enum rate what)
+{
+	int64_t now = clock_mono_ms();
+	struct slot *slot = find(identity(s), now);
+	int64_t age = now - atomic_load(&slot->began_ms);
+
+	if (age < 0 || age >= conf->anvil_rate_time_unit_ms)
+		begin_period(slot, now);
+	return atomic_fetch_add(&slot->count[what], 1) + 1;
+}
+
+bool rates_exempt(const struct smtpd_session *s)
+{
+	if (s->is_unix)
+		return true;
+	return match_netaddr(match_open(conf->smtpd_client_event_limit_exceptions, MATCH_NETWORK), &s->peer, s->client_name) == MAP_OK;
+}
+
+bool rates_allow(struct smtpd_session *s, enum rate what)
+{
+	int64_t limit = limit_of(what);
+	uint32_t n;
+
+	if (table == NULL || limit <= 0 || s->is_unix)
+		return true;
+	n = count(s, what);
+	if (n <= limit || rates_exempt(s))
+		return true;
+	log_warn("%s limit exceeded: %u from %s for service %s", words[what].what, n, s->client, service_name());
+	reply(s, "%s %s%sError: %s from %s", words[what].code, words[what].goodbye ? conf->myhostname : "",
+	      words[what].goodbye ? " " : "", words[what].error, s->peer_text);
+	return false;
+}
