@@ -64,7 +64,8 @@ enum decision refuse_config(struct check *c)
 
 enum decision refuse_table(struct check *c, struct span name, const char *what)
 {
-	c->text = arena_printf(&c->s->cmd, "451 4.3.5 <" SPAN_FMT ">: %s rejected: Server configuration error", SPAN_ARG(name), what);
+	c->text = arena_printf(&c->s->cmd, "451 4.3.5 <" SPAN_FMT ">: %s rejected: Server configuration error",
+			       SPAN_ARG(name), what);
 	return REFUSE;
 }
 

@@ -32,7 +32,8 @@ static bool may_come_now(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	if (s->txn.intake)
 		reply(s, "503 5.5.1 Error: DATA after BDAT");
 	else if (!s->txn.accepted)
-		reply(s, s->txn.have_sender && !smtpd_lmtp ? "554 5.5.1 Error: no valid recipients" : "503 5.5.1 Error: need RCPT command");
+		reply(s, s->txn.have_sender && !smtpd_lmtp ? "554 5.5.1 Error: no valid recipients"
+							   : "503 5.5.1 Error: need RCPT command");
 	else if (cmd->args.len)
 		reply(s, "501 5.5.4 Syntax: DATA");
 	else if (!access_data(s, &why))

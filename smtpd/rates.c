@@ -165,7 +165,8 @@ bool rates_exempt(const struct smtpd_session *s)
 {
 	if (s->is_unix)
 		return true;
-	return match_netaddr(match_open(conf->smtpd_client_event_limit_exceptions, MATCH_NETWORK), &s->peer, s->client_name) == MAP_OK;
+	return match_netaddr(match_open(conf->smtpd_client_event_limit_exceptions, MATCH_NETWORK), &s->peer,
+			     s->client_name) == MAP_OK;
 }
 
 bool rates_allow(struct smtpd_session *s, enum rate what)

@@ -25,4 +25,5 @@ enum proxy_status {
 };
 
 /* bytes: everything received so far, never more than what was asked for: begin with none. PROXY_OK: all of it is the header. */
-enum proxy_status proxy_header_read(struct span bytes, struct proxy_header *h_r, size_t *want_r) __attribute__((warn_unused_result));
+enum proxy_status proxy_header_read(struct span bytes, struct proxy_header *h_r, size_t *want_r)
+    __attribute__((warn_unused_result));

@@ -130,8 +130,8 @@ enum queue_status queue_open(const char *id, const struct queue_place *place, st
 /* The same without a look at the content, which then cannot be had: for listings. */
 enum queue_status queue_open_envelope(const char *id, const struct queue_place *place, struct queue_message **m_r)
     __attribute__((warn_unused_result));
-/* As queue_open, from a file that is open already, wherever it lies (postcat FILE, corrupt/ID). fd is taken over. id: what the envelope
- * must say. */
+/* As queue_open, from a file that is open already, wherever it lies (postcat FILE, corrupt/ID). fd is taken over. id:
+ * what the envelope must say. */
 enum queue_status queue_open_fd(int fd, const char *id, struct queue_message **m_r) __attribute__((warn_unused_result));
 const struct queue_envelope *queue_envelope(const struct queue_message *m);
 /* Content from offset on: as much as is at hand without copying (at least one byte; empty at the end). false: read error, errno. */

@@ -69,7 +69,11 @@ enum store_status store_delete(struct store *s, struct span name);
 enum store_status store_rename(struct store *s, struct span from, struct span to); /* INBOX: moves its messages, RFC 3501 6.3.5 */
 enum store_status store_subscribe(struct store *s, struct span name, bool on);
 
-struct store_counts { uint32_t messages, recent, unseen, deleted /* not filled in by store_status_of */, uidnext, uidvalidity; uint64_t size; uint64_t modseq; };
+struct store_counts {
+	uint32_t messages, recent, unseen, deleted /* not filled in by store_status_of */, uidnext, uidvalidity;
+	uint64_t size;
+	uint64_t modseq;
+};
 enum store_status store_status_of(struct store *s, struct span name,
 				  struct store_counts *c_r); /* STATUS, without opening for use */
 
