@@ -17,7 +17,7 @@ static bool on, required;
 
 static const char *protocols(void)
 {
-	struct arena a = ARENA_INIT; /* for the life of the process */
+	static struct arena a; /* for the life of the process */
 
 	return arena_printf(&a, ">=%s", conf->ssl_min_protocol);
 }

@@ -67,8 +67,11 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		return;
 	/* The parsed pieces may point into the command line: the transaction outlives it. */
 	t->sender_given = arena_span(&t->arena, addr_external(&s->cmd, mail.from));
-	if (!addr_is_null(mail.from))
-		t->env.sender = arena_span(&t->arena, idna_address(&s->cmd, route_rewrite(&s->cmd, addr_internal(&s->cmd, mail.from))));
+	if (!addr_is_null(mail.from)) {
+		struct span sender = route_rewrite(&s->cmd, addr_internal(&s->cmd, mail.from));
+
+		t->env.sender = arena_span(&t->arena, idna_address(&s->cmd, sender));
+	}
 	t->env.envid = arena_span(&t->arena, mail.envid);
 	t->env.sasl_user = s->sasl_user;
 	t->env.flags = envelope_flags(s, &mail);

@@ -11,7 +11,8 @@
 #	$p->stop;                                            # also done at the end of the test, whatever happens
 #
 # new(): main => { name => value } or text, appended to main.cf; master => text in place of master.cf; services => text
-#        appended to master.cf; programs => [names in $TBIN/lib to run as services]; users => [names]; scheme => SHA512-CRYPT or PLAIN; tls => 1: a certificate in
+#        appended to master.cf; programs => [names in $TBIN/lib to run as services]; users => [names]; scheme => SHA512-CRYPT or PLAIN;
+#        tls => 1: a certificate in
 #        tls/; relay => mynetworks.
 # Posthouse::need('swaks', 'curl') leaves the whole test out when a program is missing; with CI set that is a failure.
 # Every wait has a deadline ($Posthouse::TIMEOUT seconds) and dies when it passes, with the end of the log.

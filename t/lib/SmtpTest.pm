@@ -258,11 +258,15 @@ sub txt { pack 'C/a*', $_[0] }
 sub new {
 	my ($class, %answers) = @_;
 	my $port = delete $answers{PORT} || 0; # 53 in a network namespace of its own
-	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'udp') or die "udp: $!";
+	my ($socket, $tcp);
+	# The same port by TCP, for what does not fit: one that is free for UDP may not be for TCP.
+	for (1 .. 50) {
+		$socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'udp') or die "udp: $!";
+		$tcp = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $socket->sockport, Listen => 8, Proto => 'tcp',
+					     ReuseAddr => 1) and last;
+	}
+	die "tcp: $!" unless $tcp;
 	my $self = bless { port => $socket->sockport }, $class;
-	# The same port by TCP, for what does not fit.
-	my $tcp = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port}, Listen => 8, Proto => 'tcp',
-					ReuseAddr => 1) or die "tcp: $!";
 	for my $how (0, 1) {
 		my $pid = fork;
 		die "fork: $!" unless defined $pid;
