@@ -46,6 +46,17 @@ sub workers {
 	return $find->();
 }
 
+# strace may wait for ever for the threads of a process that was killed in the middle: then it goes, too, and they with it.
+sub end_tracer {
+	my ($tracer) = @_;
+	my $end = time + 5;
+	kill 'TERM', $tracer;
+	until (waitpid $tracer, WNOHANG) {
+		kill 'KILL', $tracer if time > $end;
+		select undef, undef, undef, 0.01;
+	}
+}
+
 # Kill the n-th time it makes this call. False: it does not make it so often.
 sub kill_at {
 	my ($role, $call, $n, $kind) = @_;
@@ -62,8 +73,7 @@ sub kill_at {
 	my $killed;
 	my $end = time + 3;
 	select undef, undef, undef, 0.01 until ($killed = waitpid($tracer, WNOHANG)) || gone($id) || time > $end;
-	kill 'TERM', $tracer unless $killed;
-	waitpid $tracer, 0 unless $killed;
+	end_tracer($tracer) unless $killed;
 	return $killed || grep { !kill 0, $_ } @pids;
 }
 
