@@ -25,7 +25,8 @@ bool idna_to_ascii(struct arena *a, struct span name, struct span *out_r)
 		return true;
 	if (name.len > 4 * MAILHOST_NAME_MAX)
 		return false;
-	ok = idn2_to_ascii_8z(arena_cstr(a, name), &ascii, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT) == IDN2_OK;
+	ok = idn2_to_ascii_8z(arena_cstr(a, name), &ascii, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT) == IDN2_OK &&
+	     mailhost_name_valid(span_cstr(ascii));
 	if (ok)
 		*out_r = arena_span(a, span_cstr(ascii));
 	idn2_free(ascii);
