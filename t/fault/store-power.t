@@ -10,7 +10,7 @@ use Test::More;
 use File::Temp qw(tempdir);
 use StoreFault;
 
-plan skip_all => 'needs root' if $> != 0;
+plan skip_all => 'needs root and mount namespaces' if $> != 0 || system('unshare', '-m', 'true');
 my $do = ($ENV{TBIN} // 'build/release/t') . '/lib/store-do';
 plan skip_all => "$do is not built" unless -x $do;
 # mounts are nobody else's business
