@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +16,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/io/frame.h"
 #include "lib/service/layout.h"
 
-enum { BACKLOG = 4096, SYSTEMD_FIRST_FD = 3, SYSTEMD_MAX = 64 };
+enum { BACKLOG = 4096, SYSTEMD_FIRST_FD = 3, SYSTEMD_MAX = 64, PREDECESSOR_MS = 3000, PREDECESSOR_POLL_MS = 20 };
 
 static struct listener *pool_add(const struct endpoint *e, int fd)
 {
@@ -130,12 +132,29 @@ static bool suspend_rivals(const struct endpoint *e)
 	return any;
 }
 
+/* After a master that was killed its children may still have the port for a moment: they leave when they see that it is gone. */
+static int listen_after_predecessor(const struct netaddr *addr)
+{
+	static int64_t give_up_ms;
+	int fd;
+
+	if (give_up_ms == 0)
+		give_up_ms = clock_deadline(PREDECESSOR_MS);
+	do {
+		poll(NULL, 0, PREDECESSOR_POLL_MS);
+		fd = netaddr_listen(addr, BACKLOG);
+	} while (fd < 0 && errno == EADDRINUSE && clock_mono_ms() < give_up_ms);
+	return fd;
+}
+
 static int open_endpoint(const struct endpoint *e, const struct mastercf_service *s)
 {
 	int fd = e->type == MASTERCF_INET ? netaddr_listen(&e->addr, BACKLOG) : open_unix(e, s);
 
 	if (fd < 0 && errno == EADDRINUSE && e->type == MASTERCF_INET && suspend_rivals(e))
 		fd = netaddr_listen(&e->addr, BACKLOG);
+	if (fd < 0 && errno == EADDRINUSE && e->type == MASTERCF_INET && master.generation == 0)
+		fd = listen_after_predecessor(&e->addr);
 	return fd;
 }
 

@@ -63,25 +63,58 @@ static void flush_site(struct span name, void *transport, void *arg)
 /* A million ids are sorted by their first bytes, which lie side by side, and not by following as many pointers. */
 struct listed {
 	uint64_t key;
-	const struct message *message;
+	const char *id;
+	const struct queue_place *place;
+	const struct message *message; /* NULL: the scan has not come to it yet */
 };
 
 struct listing {
 	struct listed *messages;
-	size_t n;
+	size_t n, capacity;
+	struct arena unread; /* ids and places of what is not in memory */
 	int fd;
 	struct buf entries, frame;
 };
 
+/* id: QUEUE_ID_MAX bytes */
+static void add(struct listing *l, const char *id, const struct queue_place *place, const struct message *message)
+{
+	struct listed *at;
+
+	if (l->n == l->capacity) {
+		l->capacity = l->capacity ? 2 * l->capacity : message_count() + 1;
+		l->messages = mem_realloc_array(l->messages, l->capacity, sizeof *l->messages);
+	}
+	at = &l->messages[l->n++];
+	*at = (struct listed){ .id = id, .place = place, .message = message };
+	memcpy(&at->key, id, sizeof at->key);
+	at->key = be64toh(at->key);
+}
+
 static void collect(struct span id, void *message, void *arg)
 {
-	struct listing *l = arg;
-	struct listed *at = &l->messages[l->n++];
+	const struct message *m = message;
 
-	at->message = message;
-	memcpy(&at->key, ((const struct message *)message)->id, sizeof at->key);
-	at->key = be64toh(at->key);
 	(void)id;
+	add(arg, m->id, &m->place, m);
+}
+
+static bool collect_unread(const char *id, const struct queue_place *place, void *arg)
+{
+	struct listing *l = arg;
+	struct {
+		char id[QUEUE_ID_MAX];
+		struct queue_place place;
+	} *copy;
+
+	if (message_find(span_cstr(id)))
+		return true;
+	copy = arena_alloc(&l->unread, sizeof *copy);
+	memset(copy, 0, sizeof *copy);
+	memcpy(copy->id, id, strlen(id));
+	copy->place = *place;
+	add(l, copy->id, &copy->place, NULL);
+	return true;
 }
 
 static int by_id(const void *a, const void *b)
@@ -90,7 +123,7 @@ static int by_id(const void *a, const void *b)
 
 	if (x->key != y->key)
 		return x->key < y->key ? -1 : 1;
-	return strcmp(x->message->id, y->message->id);
+	return strcmp(x->id, y->id);
 }
 
 static void send_entries(struct listing *l, bool done)
@@ -111,21 +144,31 @@ static void add_reason(const struct message *m, struct queue_envelope *env)
 			env->rcpts[i].reason = span_cstr(list_entry(first, struct wait, in_message)->dest->reason);
 }
 
-/* One that does not fit a frame (thousands of recipients) is listed with as many of them as fit. */
-static void list_message(struct listing *l, const struct message *m)
+static enum job_list_state state_of(const struct message *m, const struct queue_envelope *env)
 {
 	static const enum job_list_state states[] = {
 		[MESSAGE_ASLEEP] = JOB_LIST_DEFERRED, [MESSAGE_HELD] = JOB_LIST_HOLD, [MESSAGE_AWAKE] = JOB_LIST_ACTIVE,
 	};
-	enum job_list_state state = m->fresh && m->state == MESSAGE_ASLEEP ? JOB_LIST_INCOMING : states[m->state];
+
+	if (m == NULL)
+		return env->held ? JOB_LIST_HOLD : JOB_LIST_INCOMING;
+	return m->fresh && m->state == MESSAGE_ASLEEP ? JOB_LIST_INCOMING : states[m->state];
+}
+
+/* One that does not fit a frame (thousands of recipients) is listed with as many of them as fit. */
+static void list_message(struct listing *l, const struct listed *at)
+{
+	enum job_list_state state;
 	struct queue_message *file;
 	struct queue_envelope env;
 	size_t before = l->entries.len;
 
-	if (queue_open_envelope(m->id, &m->place, &file) != QUEUE_OK)
+	if (queue_open_envelope(at->id, at->place, &file) != QUEUE_OK)
 		return; /* delivered meanwhile */
 	env = *queue_envelope(file);
-	add_reason(m, &env);
+	state = state_of(at->message, &env);
+	if (at->message)
+		add_reason(at->message, &env);
 	job_put_list_entry(&l->entries, state, &env);
 	while (l->entries.overflow && env.nrcpts > 1) {
 		l->entries.overflow = false;
@@ -144,15 +187,16 @@ static void list_message(struct listing *l, const struct message *m)
 
 static void list(int fd)
 {
-	struct listing l = { .fd = fd };
+	struct listing l = { .fd = fd, .unread = ARENA_INIT };
 
-	l.messages = mem_realloc_array(NULL, message_count() + 1, sizeof *l.messages);
 	message_each(collect, &l);
+	if (!scan_complete())
+		queue_scan(collect_unread, &l); /* as much as can be read: the rest would not be delivered either */
 	qsort(l.messages, l.n, sizeof *l.messages, by_id);
 	buf_init(&l.entries, FRAME_MAX - 64);
 	buf_init(&l.frame, FRAME_MAX);
 	for (size_t i = 0; i < l.n; i++)
-		list_message(&l, l.messages[i].message);
+		list_message(&l, &l.messages[i]);
 	send_entries(&l, true);
 	_exit(0);
 }

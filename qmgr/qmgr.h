@@ -171,6 +171,7 @@ unsigned services_agents(const char *transport, unsigned limit); /* at most limi
 
 /* --- scan.c --- */
 void scan_start(int64_t delay_ms); /* look for messages that are not known; merges with a scan that is due */
+bool scan_complete(void);          /* what is on disk is in memory, or was announced since */
 bool scan_step(void);              /* some more of a running scan; false when none is running */
 
 /* --- intake.c --- */

@@ -21,6 +21,7 @@ struct found {
 
 static struct found *found;
 static size_t nfound, capacity, next;
+static bool begun; /* a directory listing was had at least once */
 static struct loop_timer timer;
 
 static bool collect(const char *id, const struct queue_place *place, void *arg)
@@ -71,6 +72,8 @@ static void begin(struct loop_timer *t)
 	if (queue_scan(collect, NULL) < 0) {
 		log_error("cannot scan the queue: %m");
 		scan_start(RETRY_MS);
+	} else {
+		begun = true;
 	}
 	if (nfound)
 		qsort(found, nfound, sizeof *found, by_id); /* the oldest first */
@@ -83,6 +86,11 @@ void scan_start(int64_t delay_ms)
 	timer.fire = begin;
 	if (timer.index == 0 || at < timer.at_ms)
 		loop_timer_set(qmgr_loop, &timer, at);
+}
+
+bool scan_complete(void)
+{
+	return begun && next == nfound;
 }
 
 bool scan_step(void)

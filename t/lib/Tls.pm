@@ -6,6 +6,7 @@ package Tls;
 use strict;
 use warnings;
 use Exporter 'import';
+use Posthouse ();
 our @EXPORT = qw(s_client fingerprint);
 
 BEGIN {
