@@ -48,7 +48,7 @@ void passdb_shadow_waste(const struct attempt *at, const char *arg);
 enum passdb_status passdb_file(struct attempt *at, const char *arg);
 void passdb_file_waste(const struct attempt *at, const char *arg);
 enum passdb_status passdb_pam(struct attempt *at, const char *arg);
-/* "pam(alice,192.0.2.1): what" under Dovecot's name. */
+/* "pam(alice,192.0.2.1): what" under Dovecot's name, with auth_verbose. */
 void passdb_log(const struct attempt *at, const char *db, const char *what);
 
 /* --- secret.c: a field against what the client has sent, whatever the mechanism ----------------------------------- */

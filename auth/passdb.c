@@ -4,6 +4,7 @@
 #include "auth/auth.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/conf/conf.h"
 
 enum { MEMBERS_MAX = 8 };
 
@@ -58,7 +59,8 @@ void passdb_setup(const char *list)
 
 void passdb_log(const struct attempt *at, const char *db, const char *what)
 {
-	if (at->login.want != HANDOVER_WANT_LOGIN) /* the question that counts will come */
+	/* login and smtpd log each refusal already: who counts failures must not see it twice. The question that counts is the last. */
+	if (!conf->auth_verbose || at->login.want != HANDOVER_WANT_LOGIN)
 		return;
 	log_as("dovecot", LOG_LV_INFO, "auth: %s(%s,%s): %s", db, at->shown, at->ip, what);
 }

@@ -23,6 +23,7 @@ demo: all
 bindir = $(prefix)/bin
 sysusersdir = $(prefix)/lib/sysusers.d
 confdir = $(DESTDIR)$(sysconfdir)/posthouse
+fail2bandir = $(DESTDIR)$(sysconfdir)/fail2ban
 install: all
 	install -d $(addprefix $(DESTDIR),$(daemondir) $(sbindir) $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man7 $(mandir)/man8 \
 		$(unitdir) $(sysusersdir) $(sysconfdir)/posthouse)
@@ -36,6 +37,9 @@ install: all
 	[ -f $(DESTDIR)$(sysconfdir)/aliases ] || install -m 644 conf/aliases $(DESTDIR)$(sysconfdir)/aliases
 	sed 's|@sbindir@|$(sbindir)|' conf/posthouse.service >$(DESTDIR)$(unitdir)/posthouse.service
 	chmod 644 $(DESTDIR)$(unitdir)/posthouse.service
+	install -d $(fail2bandir)/filter.d $(fail2bandir)/jail.d
+	install -m 644 conf/fail2ban/filter.conf $(fail2bandir)/filter.d/posthouse.conf
+	[ -f $(fail2bandir)/jail.d/posthouse.conf ] || install -m 644 conf/fail2ban/jail.conf $(fail2bandir)/jail.d/posthouse.conf
 	install -m 644 conf/posthouse.sysusers $(DESTDIR)$(sysusersdir)/posthouse.conf
 	@echo 'Next: make users; edit $(sysconfdir)/posthouse/main.cf; posthouse check; systemctl enable --now posthouse'
 

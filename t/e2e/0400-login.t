@@ -10,7 +10,7 @@ use MIME::Base64;
 use Posthouse;
 use Time::HiRes qw(time);
 
-my $p = Posthouse->new(master => <<'END', main => { auth_failure_delay => '300ms', login_timeout => '20s' });
+my $p = Posthouse->new(master => <<'END', main => { auth_failure_delay => '300ms', auth_verbose => 'yes', login_timeout => '20s' });
 pop3 inet n - y - - login -P pop3
 imap inet n - y - - login -P imap
 auth unix - n - - - auth

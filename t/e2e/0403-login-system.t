@@ -64,7 +64,7 @@ system('mount', '--bind', "$etc/$_", "/etc/$_") == 0 or die "mount $_" for qw(pa
 system('ip link set lo up') == 0 or die 'ip';
 
 my $p = Posthouse->new(programs => ['userecho'], main => {
-	unprivileged_mode => 'no', auth_failure_delay => '10ms', passdb => 'shadow', userdb => 'passwd',
+	unprivileged_mode => 'no', auth_failure_delay => '10ms', auth_verbose => 'yes', passdb => 'shadow', userdb => 'passwd',
 	mail_location => "mbox:~/mail:INBOX=$etc/spool/%u", pam_service_name => 'posthousetest',
 }, master => <<'END');
 2143 inet n - y - - login -P imap
