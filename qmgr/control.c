@@ -192,7 +192,8 @@ static void list(int fd)
 	message_each(collect, &l);
 	if (!scan_complete())
 		queue_scan(collect_unread, &l); /* as much as can be read: the rest would not be delivered either */
-	qsort(l.messages, l.n, sizeof *l.messages, by_id);
+	if (l.n)
+		qsort(l.messages, l.n, sizeof *l.messages, by_id);
 	buf_init(&l.entries, FRAME_MAX - 64);
 	buf_init(&l.frame, FRAME_MAX);
 	for (size_t i = 0; i < l.n; i++)
@@ -206,7 +207,6 @@ static void start_list(int fd)
 	switch (fork()) {
 	case -1:
 		log_warn("cannot fork to list the queue: %m");
-		answer(fd, "");
 		break;
 	case 0:
 		list(fd);
@@ -262,7 +262,7 @@ static void changed(struct span id)
 		scan_start(0);
 }
 
-void control_request(int fd, const struct job_control *c, bool privileged)
+bool control_request(int fd, const struct job_control *c, bool privileged)
 {
 	struct site site = { c->argument, false };
 	struct message *m;
@@ -284,7 +284,7 @@ void control_request(int fd, const struct job_control *c, bool privileged)
 		break;
 	case JOB_VERB_LIST:
 		start_list(fd);
-		break;
+		return false;
 	case JOB_VERB_CHANGED:
 		if (privileged)
 			changed(c->argument);
@@ -296,4 +296,5 @@ void control_request(int fd, const struct job_control *c, bool privileged)
 	default:
 		answer(fd, "unknown request");
 	}
+	return true;
 }

@@ -18,6 +18,7 @@ struct client {
 	struct loop_source source;
 	bool privileged;  /* root or mail_owner: may announce and change; others may list and flush */
 	bool announces;   /* has sent NEW and no BYE yet */
+	bool given_away;  /* to the child that writes a listing */
 };
 
 static struct loop_source door;
@@ -59,8 +60,8 @@ static bool handle(struct client *c, struct span frame, struct arena *a)
 	case JOB_FRAME_CONTROL:
 		if (!job_get_control(frame, &control))
 			return false;
-		control_request(c->source.fd, &control, c->privileged);
-		return true;
+		c->given_away = !control_request(c->source.fd, &control, c->privileged);
+		return !c->given_away;
 	default:
 		return false;
 	}
@@ -81,7 +82,7 @@ static void client_ready(struct loop_source *src, uint32_t events)
 		if (status == IO_TIMEOUT)
 			break;
 		open = status == IO_OK && handle(c, buf_span(&b), &a);
-		if (status == IO_OK && !open)
+		if (status == IO_OK && !open && !c->given_away)
 			log_warn("a client of the queue manager sent nonsense: disconnected");
 		arena_reset(&a);
 	}

@@ -179,4 +179,5 @@ void intake_listen(int listener);
 
 /* --- control.c --- */
 /* Answer on fd; argument as in struct job_control. privileged: the peer is root or mail_owner. */
-void control_request(int fd, const struct job_control *c, bool privileged);
+/* False: the connection is another process's now and to be closed here; if that does not come to the end, the client sees it. */
+bool control_request(int fd, const struct job_control *c, bool privileged);
