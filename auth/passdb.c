@@ -59,7 +59,7 @@ void passdb_setup(const char *list)
 
 void passdb_log(const struct attempt *at, const char *db, const char *what)
 {
-	/* login and smtpd log each refusal already: who counts failures must not see it twice. The question that counts is the last. */
+	/* login and smtpd log each refusal: who counts failures must not see it twice. Of two questions, the last one counts. */
 	if (!conf->auth_verbose || at->login.want != HANDOVER_WANT_LOGIN)
 		return;
 	log_as("dovecot", LOG_LV_INFO, "auth: %s(%s,%s): %s", db, at->shown, at->ip, what);
