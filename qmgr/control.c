@@ -11,7 +11,7 @@
 #include "lib/io/frame.h"
 #include "qmgr/qmgr.h"
 
-enum { ANSWER_MS = 60 * 1000, LIST_FRAME_BYTES = 32 * 1024 };
+enum { ANSWER_MS = 60 * 1000, LIST_FRAME_BYTES = 32 * 1024, AHEAD = 8 };
 
 static void answer(int fd, const char *text)
 {
@@ -62,22 +62,23 @@ static void flush_site(struct span name, void *transport, void *arg)
 
 /* A million ids are sorted by their first bytes, which lie side by side, and not by following as many pointers. */
 struct listed {
-	uint64_t key;
+	uint64_t key[2];
 	const char *id;
 	const struct queue_place *place;
-	const struct message *message; /* NULL: the scan has not come to it yet */
+	struct message *message; /* NULL: the scan has not come to it yet */
 };
 
 struct listing {
 	struct listed *messages;
 	size_t n, capacity;
 	struct arena unread; /* ids and places of what is not in memory */
+	struct arena scratch;
 	int fd;
 	struct buf entries, frame;
 };
 
-/* id: QUEUE_ID_MAX bytes */
-static void add(struct listing *l, const char *id, const struct queue_place *place, const struct message *message)
+/* key: the bytes of the id */
+static void add(struct listing *l, struct span key, const char *id, const struct queue_place *place, struct message *message)
 {
 	struct listed *at;
 
@@ -87,16 +88,16 @@ static void add(struct listing *l, const char *id, const struct queue_place *pla
 	}
 	at = &l->messages[l->n++];
 	*at = (struct listed){ .id = id, .place = place, .message = message };
-	memcpy(&at->key, id, sizeof at->key);
-	at->key = be64toh(at->key);
+	memcpy(at->key, key.ptr, key.len < sizeof at->key ? key.len : sizeof at->key);
+	at->key[0] = be64toh(at->key[0]);
+	at->key[1] = be64toh(at->key[1]);
 }
 
 static void collect(struct span id, void *message, void *arg)
 {
-	const struct message *m = message;
+	struct message *m = message;
 
-	(void)id;
-	add(arg, m->id, &m->place, m);
+	add(arg, id, m->id, &m->place, m);
 }
 
 static bool collect_unread(const char *id, const struct queue_place *place, void *arg)
@@ -113,7 +114,7 @@ static bool collect_unread(const char *id, const struct queue_place *place, void
 	memset(copy, 0, sizeof *copy);
 	memcpy(copy->id, id, strlen(id));
 	copy->place = *place;
-	add(l, copy->id, &copy->place, NULL);
+	add(l, span_cstr(id), copy->id, &copy->place, NULL);
 	return true;
 }
 
@@ -121,8 +122,10 @@ static int by_id(const void *a, const void *b)
 {
 	const struct listed *x = a, *y = b;
 
-	if (x->key != y->key)
-		return x->key < y->key ? -1 : 1;
+	if (x->key[0] != y->key[0])
+		return x->key[0] < y->key[0] ? -1 : 1;
+	if (x->key[1] != y->key[1])
+		return x->key[1] < y->key[1] ? -1 : 1;
 	return strcmp(x->id, y->id);
 }
 
@@ -156,38 +159,72 @@ static enum job_list_state state_of(const struct message *m, const struct queue_
 }
 
 /* One that does not fit a frame (thousands of recipients) is listed with as many of them as fit. */
-static void list_message(struct listing *l, const struct listed *at)
+static void add_entry(struct listing *l, const struct message *m, struct queue_envelope *env)
 {
-	enum job_list_state state;
-	struct queue_message *file;
-	struct queue_envelope env;
+	enum job_list_state state = state_of(m, env);
 	size_t before = l->entries.len;
 
-	if (queue_open_envelope(at->id, at->place, &file) != QUEUE_OK)
-		return; /* delivered meanwhile */
-	env = *queue_envelope(file);
-	state = state_of(at->message, &env);
-	if (at->message)
-		add_reason(at->message, &env);
-	job_put_list_entry(&l->entries, state, &env);
-	while (l->entries.overflow && env.nrcpts > 1) {
+	if (m)
+		add_reason(m, env);
+	job_put_list_entry(&l->entries, state, env);
+	while (l->entries.overflow && env->nrcpts > 1) {
 		l->entries.overflow = false;
 		buf_truncate(&l->entries, before);
 		if (before > 0)
 			send_entries(l, false); /* again, alone in its frame */
 		else
-			env.nrcpts /= 2;
+			env->nrcpts /= 2;
 		before = 0;
-		job_put_list_entry(&l->entries, state, &env);
+		job_put_list_entry(&l->entries, state, env);
 	}
-	queue_close(file);
 	if (l->entries.len > LIST_FRAME_BYTES)
 		send_entries(l, false);
 }
 
+/* From memory, when all is there that a listing shows. */
+static bool list_remembered(struct listing *l, const struct message *m)
+{
+	struct queue_envelope env;
+
+	if (m->awake && !m->awake->reasons_unknown && !m->reread) {
+		env = m->awake->env;
+	} else if (m->summary) {
+		summary_get(m->summary, &l->scratch, &env);
+		memcpy(env.id, m->id, sizeof env.id);
+	} else {
+		return false;
+	}
+	add_entry(l, m, &env);
+	arena_reset(&l->scratch);
+	return true;
+}
+
+static void list_message(struct listing *l, const struct listed *at)
+{
+	struct queue_message *file;
+	struct queue_envelope env;
+
+	if (at->message && list_remembered(l, at->message))
+		return;
+	if (queue_open_envelope(at->id, at->place, &file) != QUEUE_OK)
+		return; /* delivered meanwhile */
+	env = *queue_envelope(file);
+	add_entry(l, at->message, &env);
+	queue_close(file);
+}
+
+/* Messages lie about in memory: most of the time of a listing would be spent on waiting for one after the other. */
+static void look_ahead(const struct listing *l, size_t i)
+{
+	if (i + 2 * AHEAD < l->n)
+		__builtin_prefetch(l->messages[i + 2 * AHEAD].message ? &l->messages[i + 2 * AHEAD].message->state : NULL);
+	if (i + AHEAD < l->n && l->messages[i + AHEAD].message)
+		__builtin_prefetch(l->messages[i + AHEAD].message->summary);
+}
+
 static void list(int fd)
 {
-	struct listing l = { .fd = fd, .unread = ARENA_INIT };
+	struct listing l = { .fd = fd, .unread = ARENA_INIT, .scratch = ARENA_INIT };
 
 	message_each(collect, &l);
 	if (!scan_complete())
@@ -196,8 +233,10 @@ static void list(int fd)
 		qsort(l.messages, l.n, sizeof *l.messages, by_id);
 	buf_init(&l.entries, FRAME_MAX - 64);
 	buf_init(&l.frame, FRAME_MAX);
-	for (size_t i = 0; i < l.n; i++)
+	for (size_t i = 0; i < l.n; i++) {
+		look_ahead(&l, i);
 		list_message(&l, &l.messages[i]);
+	}
 	send_entries(&l, true);
 	_exit(0);
 }

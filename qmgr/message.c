@@ -78,6 +78,20 @@ static void drop_awake(struct message *m)
 	awake_count--;
 }
 
+/* What a listing says of it stays in memory: a queue is listed without reading its files. */
+static void summarize(struct message *m)
+{
+	summary_free(m->summary);
+	m->summary = m->awake->reasons_unknown || m->reread ? NULL : summary_make(&m->awake->env);
+	drop_awake(m);
+}
+
+static void drop_summary(struct message *m)
+{
+	summary_free(m->summary);
+	m->summary = NULL;
+}
+
 static void forget(struct message *m)
 {
 	memcpy(gone_slot(m->id), m->id, QUEUE_ID_MAX);
@@ -87,6 +101,7 @@ static void forget(struct message *m)
 	list_remove(&m->in_unsettled);
 	drop_waits(m);
 	drop_awake(m);
+	summary_free(m->summary);
 	free(m);
 }
 
@@ -174,18 +189,19 @@ static void wake(struct message *m)
 	if (env->held) {
 		m->state = MESSAGE_HELD;
 		drop_waits(m);
-		drop_awake(m);
+		summarize(m);
 		return;
 	}
 	if (m->state == MESSAGE_ASLEEP && sort_nothing_due(m)) { /* started up, or one of several sites came back */
 		int64_t due = sort_next_attempt_ms(m);
 
-		drop_awake(m);
+		summarize(m);
 		loop_timer_set(qmgr_loop, &m->timer, due);
 		return;
 	}
 	m->state = MESSAGE_AWAKE;
 	m->reread = false;
+	drop_summary(m);
 	m->awake->active_us = clock_wall_us();
 	log_info("%s: from=<" SPAN_FMT ">, size=%llu, nrcpt=%zu (queue active)", m->id, SPAN_ARG(env->sender),
 		 (unsigned long long)env->size, env->nrcpts);
@@ -235,6 +251,7 @@ void message_changed(struct message *m)
 		m->reread = true;
 		return;
 	}
+	drop_summary(m);
 	if (queue_open(m->id, &m->place, &file) == QUEUE_OK) {
 		const struct queue_envelope *env = queue_envelope(file);
 
@@ -247,14 +264,16 @@ void message_changed(struct message *m)
 
 /* --- what becomes of recipients ----------------------------------------------------------------------------------- */
 
-void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class)
+static void set_reason(struct message *m, struct queue_rcpt *r, struct span reason)
 {
-	struct queue_envelope *env = &m->awake->env;
-	struct queue_rcpt *r;
+	r->reason = arena_span(&m->awake->arena, reason);
+	m->awake->reasons_unknown |= reason.len == 0;
+}
 
-	if (rcpt >= env->nrcpts)
-		return;
-	r = &env->rcpts[rcpt];
+static void count_outcome(struct message *m, uint32_t rcpt, enum verdict_class class)
+{
+	struct queue_rcpt *r = &m->awake->env.rcpts[rcpt];
+
 	r->last_us = clock_wall_us();
 	switch (class) {
 	case VERDICT_OK:
@@ -267,6 +286,15 @@ void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class)
 		r->attempts++;
 		break;
 	}
+}
+
+void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class, struct span reason)
+{
+	if (rcpt >= m->awake->env.nrcpts)
+		return;
+	count_outcome(m, rcpt, class);
+	if (class != VERDICT_OK)
+		set_reason(m, &m->awake->env.rcpts[rcpt], reason);
 }
 
 void message_passed_on(struct message *m, uint32_t rcpt)
@@ -316,9 +344,11 @@ void message_verdict(struct message *m, uint32_t rcpt, struct verdict v)
 
 	log_verdict(m, rcpt, v);
 	/* No attempt was made, so what is in the log stays there for now: the listing takes the reason from the destination. */
-	if (final.class == VERDICT_PERM || m->place.segment == 0)
+	if (final.class == VERDICT_PERM || m->place.segment == 0) {
 		final.class = journal_verdict(m, rcpt, final);
-	message_outcome(m, rcpt, final.class);
+		set_reason(m, &m->awake->env.rcpts[rcpt], final.text);
+	}
+	count_outcome(m, rcpt, final.class);
 }
 
 void message_settle(struct message *m, uint32_t rcpt, struct verdict v)
@@ -329,7 +359,7 @@ void message_settle(struct message *m, uint32_t rcpt, struct verdict v)
 	/* The removal of the message says that its only recipient is done with. */
 	if (final.class != VERDICT_OK || m->awake->env.nrcpts > 1)
 		final.class = journal_verdict(m, rcpt, final);
-	message_outcome(m, rcpt, final.class);
+	message_outcome(m, rcpt, final.class, final.text);
 }
 
 /* --- the end of a round ------------------------------------------------------------------------------------------- */
@@ -345,7 +375,7 @@ void message_task_done(struct task *t)
 
 static void sleep_until(struct message *m, int64_t at_ms)
 {
-	drop_awake(m);
+	summarize(m);
 	m->state = MESSAGE_ASLEEP;
 	loop_timer_set(qmgr_loop, &m->timer, at_ms);
 	if (m->place.segment && !list_linked(&m->in_unsettled))
@@ -387,8 +417,8 @@ static void end_round(struct message *m)
 	/* A site came back, or postsuper was here, while it was awake: what is on disk decides. Not when all is delivered: that is
 	 * not written down, because the removal of the file says it. */
 	if (m->reread && !sort_all_done(env)) {
+		sleep_until(m, clock_mono_ms()); /* without a summary */
 		m->reread = false;
-		sleep_until(m, clock_mono_ms());
 		return;
 	}
 	if (!m->awake->notice_failed && sort_notices(m))

@@ -27,12 +27,15 @@
 struct dest;
 struct transport;
 struct agent;
+struct summary;
 
 enum message_state { MESSAGE_ASLEEP, MESSAGE_HELD, MESSAGE_AWAKE };
 
 struct message {
 	char id[QUEUE_ID_MAX];
 	struct queue_place place;
+	struct awake *awake;        /* NULL when not awake */
+	struct summary *summary;    /* asleep or held: what a listing says of it; NULL: to be read from disk */
 	enum message_state state;
 	bool reread;                /* changed on disk while awake: look again when its tasks are done */
 	bool flush;                 /* every recipient is due at the next wake, whatever its pause */
@@ -43,7 +46,6 @@ struct message {
 	struct list_node in_ready;  /* on the list of those that wait for a place among the awake */
 	struct list_node in_unsettled; /* asleep, to be moved out of the log */
 	struct list waits;          /* struct wait: the sites that its recipients wait for */
-	struct awake *awake;        /* NULL when not awake */
 };
 
 struct wait {
@@ -60,6 +62,7 @@ struct awake {
 	unsigned tasks;              /* not finished yet */
 	bool removed;                /* its worker delivered the last recipient and removed the file */
 	bool notice_failed;          /* a notice could not be written in this round */
+	bool reasons_unknown;        /* env lacks some: they are in the journal alone */
 };
 
 struct task {
@@ -122,8 +125,8 @@ struct message *message_add(const char *id, const struct queue_place *place, con
 void message_wake_now(struct message *m, bool flush);
 void message_changed(struct message *m);
 void message_task_done(struct task *t);
-/* One recipient of a task was dealt with: what an agent reported. */
-void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class);
+/* One recipient of a task was dealt with: what an agent reported. reason: of a failure; empty: not known here. */
+void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class, struct span reason);
 /* Delivered to a server that tells the sender itself, when the sender asked for that. */
 void message_passed_on(struct message *m, uint32_t rcpt);
 /* qmgr itself decides that a recipient is deferred (site down) or bounced: logged and journaled here. */
@@ -137,6 +140,13 @@ void message_settle_some(void);
 bool message_unsettled(void);
 size_t message_count(void);
 size_t message_awake_count(void);
+
+/* --- summary.c --- */
+/* NULL: too long, or summaries take enough memory already. */
+struct summary *summary_make(const struct queue_envelope *env);
+void summary_free(struct summary *s); /* NULL: nothing */
+/* What a listing shows, all but the id: the recipients that are not done with. Arrays in a, strings in s. */
+void summary_get(const struct summary *s, struct arena *a, struct queue_envelope *env_r);
 
 /* --- dest.c --- */
 struct dest *dest_get(struct transport *t, struct span key, struct span nexthop);

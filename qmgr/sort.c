@@ -23,7 +23,7 @@ void sort_copy_envelope(struct arena *a, const struct queue_envelope *from, stru
 		to->rcpts[i].address = arena_span(a, from->rcpts[i].address);
 		to->rcpts[i].original = arena_span(a, from->rcpts[i].original);
 		to->rcpts[i].orcpt = arena_span(a, from->rcpts[i].orcpt);
-		to->rcpts[i].reason = SPAN_NONE;
+		to->rcpts[i].reason = arena_span(a, from->rcpts[i].reason);
 		to->rcpts[i].relay = SPAN_NONE;
 	}
 }

@@ -215,7 +215,7 @@ static void give_back(struct part *p)
 	if (p->task->kind != JOB_DELIVER)
 		message_notice_failed(m);
 	for (uint32_t i = 0; p->task->kind == JOB_DELIVER && i < p->n; i++)
-		message_outcome(m, p->task->rcpts[p->first + i], VERDICT_TEMP);
+		message_outcome(m, p->task->rcpts[p->first + i], VERDICT_TEMP, SPAN_NONE);
 	if (m->crashes < 255)
 		m->crashes++;
 	p->task->in_flight -= p->n;
@@ -426,7 +426,7 @@ static void take_outcomes(struct part *p, const struct job_result *r)
 		good = good && r->outcomes[i].class == VERDICT_OK;
 		if (p->task->kind != JOB_DELIVER)
 			continue;
-		message_outcome(m, r->outcomes[i].index, r->outcomes[i].class);
+		message_outcome(m, r->outcomes[i].index, r->outcomes[i].class, r->outcomes[i].reason);
 		if (r->outcomes[i].passed_on)
 			message_passed_on(m, r->outcomes[i].index);
 	}

@@ -16,6 +16,8 @@ struct htab_entry {
 	char key[];
 };
 
+enum { AHEAD = 16 };
+
 static uint64_t secret[2];
 
 __attribute__((constructor)) static void choose_secret(void)
@@ -154,11 +156,15 @@ void *htab_del(struct htab *t, struct span key)
 
 void htab_each(struct htab *t, void (*each)(struct span key, void *value, void *arg), void *arg)
 {
-	for (size_t i = 0; i < t->nslots; i++)
+	for (size_t i = 0; i < t->nslots; i++) {
+		/* Entries lie anywhere in memory: fetch some ahead. */
+		if (i + AHEAD < t->nslots)
+			__builtin_prefetch(t->slots[i + AHEAD]);
 		for (struct htab_entry *e = t->slots[i], *next; e; e = next) {
 			next = e->next;
 			each(span_of(e->key, e->len), e->value, arg);
 		}
+	}
 }
 
 void htab_free(struct htab *t)

@@ -5,7 +5,9 @@
 
 #include "lib/queue/format.h"
 
-enum { RCPT_MIN_BYTES = 17, MESSAGE_MIN_BYTES = 40, OUTCOME_BYTES = 5, RESULT_MIN_BYTES = 13, PASSED_ON = 0x80 };
+enum { RCPT_MIN_BYTES = 17, MESSAGE_MIN_BYTES = 40, OUTCOME_BYTES = 5, RESULT_MIN_BYTES = 13, REASONS_BYTES = 4096 };
+/* In the byte of an outcome's class. */
+enum { PASSED_ON = 0x80, REASON_FOLLOWS = 0x40, REASON_AS_BEFORE = 0x20 };
 
 static void begin(struct buf *b, enum job_frame type)
 {
@@ -188,9 +190,26 @@ bool job_get_job(struct span frame, struct arena *a, struct job *j_r)
 
 /* --- RESULT ------------------------------------------------------------------------------------------------------- */
 
+/* Recipients of one letter mostly fail for one reason. More than a few long ones would take the room of the outcomes. */
+static void put_outcome(struct buf *b, const struct job_outcome *o, struct span *last_reason, size_t *room)
+{
+	bool again = o->reason.len && span_eq(o->reason, *last_reason);
+	bool told = again || (o->reason.len && o->reason.len <= *room);
+	int reason = again ? REASON_AS_BEFORE : told ? REASON_FOLLOWS : 0;
+
+	pack_u32(b, o->index);
+	pack_u8(b, (uint8_t)((int)o->class | reason | (o->passed_on ? PASSED_ON : 0)));
+	if (reason != REASON_FOLLOWS)
+		return;
+	pack_span(b, o->reason);
+	*last_reason = o->reason;
+	*room -= o->reason.len;
+}
+
 bool job_add_result(struct buf *b, const struct job_result *r)
 {
-	size_t before = b->len;
+	size_t before = b->len, room = REASONS_BYTES;
+	struct span last_reason = SPAN_NONE;
 
 	if (before == 0)
 		pack_u8(b, JOB_FRAME_RESULT);
@@ -198,10 +217,8 @@ bool job_add_result(struct buf *b, const struct job_result *r)
 	pack_u8(b, r->site_down);
 	pack_span(b, span_head(r->reason, QUEUE_REASON_MAX));
 	pack_u32(b, (uint32_t)r->noutcomes);
-	for (size_t i = 0; i < r->noutcomes; i++) {
-		pack_u32(b, r->outcomes[i].index);
-		pack_u8(b, (uint8_t)(r->outcomes[i].class | (r->outcomes[i].passed_on ? PASSED_ON : 0)));
-	}
+	for (size_t i = 0; i < r->noutcomes; i++)
+		put_outcome(b, &r->outcomes[i], &last_reason, &room);
 	if (!b->overflow)
 		return true;
 	buf_truncate(b, before);
@@ -215,20 +232,25 @@ bool job_put_result(struct buf *b, const struct job_result *r)
 	return job_add_result(b, r);
 }
 
-static bool get_outcome(struct unpack *u, struct job_outcome *o)
+static bool get_outcome(struct unpack *u, struct job_outcome *o, struct span *last_reason)
 {
 	uint8_t class;
 
-	o->index = unpack_u32(u);
+	*o = (struct job_outcome){ .index = unpack_u32(u) };
 	class = unpack_u8(u);
 	o->passed_on = class & PASSED_ON;
-	class &= (uint8_t)~PASSED_ON;
+	if (class & REASON_FOLLOWS)
+		*last_reason = unpack_span(u);
+	if (class & (REASON_FOLLOWS | REASON_AS_BEFORE))
+		o->reason = *last_reason;
+	class &= (uint8_t)~(PASSED_ON | REASON_FOLLOWS | REASON_AS_BEFORE);
 	o->class = class;
 	return class <= VERDICT_PERM;
 }
 
 static bool get_result(struct unpack *u, struct arena *a, struct job_result *r)
 {
+	struct span last_reason = SPAN_NONE;
 	uint32_t n;
 
 	*r = (struct job_result){ 0 };
@@ -241,7 +263,7 @@ static bool get_result(struct unpack *u, struct arena *a, struct job_result *r)
 	r->outcomes = arena_array(a, n ? n : 1, sizeof *r->outcomes);
 	r->noutcomes = n;
 	for (uint32_t i = 0; i < n; i++)
-		if (!get_outcome(u, &r->outcomes[i]))
+		if (!get_outcome(u, &r->outcomes[i], &last_reason))
 			return false;
 	return !u->bad;
 }
@@ -299,15 +321,17 @@ bool job_get_answer(struct span frame, bool *done_r, struct span *bytes_r)
 /* The envelope, then of each recipient what the journal said last. */
 void job_put_list_entry(struct buf *b, enum job_list_state state, const struct queue_envelope *env)
 {
-	struct buf e;
+	size_t at;
 
 	pack_u8(b, (uint8_t)state);
 	pack_u8(b, (uint8_t)(env->held | env->expired << 1));
-	buf_init(&e, b->max);
-	format_put_envelope(&e, env);
-	b->overflow |= e.overflow;
-	pack_span(b, buf_span(&e));
-	buf_free(&e);
+	at = b->len;
+	pack_u32(b, 0);
+	format_put_envelope(b, env);
+	if (b->overflow)
+		return;
+	for (int i = 0; i < 4; i++)
+		b->ptr[at + (size_t)i] = (char)((b->len - at - 4) >> (8 * i));
 	for (size_t i = 0; i < env->nrcpts; i++) {
 		pack_u8(b, (uint8_t)env->rcpts[i].state);
 		pack_span(b, env->rcpts[i].reason);

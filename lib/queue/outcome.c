@@ -175,6 +175,15 @@ static enum verdict_class told_class(const struct verdict *v, bool written)
 	return class == VERDICT_PERM && !written ? VERDICT_TEMP : class;
 }
 
+static struct job_outcome told_outcome(uint32_t index, const struct outcome *o, bool written)
+{
+	struct job_outcome told = { index, told_class(&o->verdict, written), o->passed_on, SPAN_NONE };
+
+	if (told.class != VERDICT_OK)
+		told.reason = span_head(o->verdict.text, QUEUE_REASON_MAX);
+	return told;
+}
+
 static bool put_result(const struct job_message *m, const struct outcome *of, bool written, bool site_down, struct span reason,
 		       struct buf *frame)
 {
@@ -188,8 +197,7 @@ static bool put_result(const struct job_message *m, const struct outcome *of, bo
 	memcpy(result.id, m->id, sizeof result.id);
 	result.outcomes = m->nrcpts ? mem_realloc_array(NULL, m->nrcpts, sizeof *result.outcomes) : NULL;
 	for (size_t i = 0; i < m->nrcpts; i++)
-		result.outcomes[i] =
-		    (struct job_outcome){ m->rcpts[i].index, told_class(&of[i].verdict, written), of[i].passed_on };
+		result.outcomes[i] = told_outcome(m->rcpts[i].index, &of[i], written);
 	ok = job_add_result(frame, &result);
 	free(result.outcomes);
 	return ok;

@@ -67,11 +67,46 @@ static void a_failure_that_cannot_be_journaled_is_none_yet(void **state)
 	arena_free(&a);
 }
 
+/* One that is repeated travels once; what does not fit is left out, and the outcome itself never is. */
+static void reasons_of_failures_travel(void **state)
+{
+	static char text[QUEUE_REASON_MAX];
+	struct job_outcome of[20] = { { 0, VERDICT_TEMP, false, SPAN("busy") }, { 1, VERDICT_OK, true, SPAN_NONE },
+				      { 2, VERDICT_PERM, false, SPAN("busy") }, { 3, VERDICT_TEMP, false, SPAN("later") } };
+	struct job_result r = { .outcomes = of, .noutcomes = 20 }, *list;
+	struct arena a = ARENA_INIT;
+	struct buf b;
+	size_t n;
+
+	(void)state;
+	memset(text, 'x', sizeof text);
+	for (uint32_t i = 4; i < 20; i++)
+		of[i] = (struct job_outcome){ i, VERDICT_TEMP, false, span_of(text + i, sizeof text - i) };
+	buf_init(&b, FRAME_MAX);
+	assert_true(job_put_result(&b, &r));
+	assert_true(job_add_result(&b, &r));
+	assert_true(b.len < 2 * 6000);
+	assert_true(job_get_results(buf_span(&b), &a, &list, &n));
+	assert_int_equal(n, 2);
+	for (size_t i = 0; i < 20; i++) {
+		assert_int_equal(list[1].outcomes[i].class, of[i].class);
+		assert_int_equal(list[1].outcomes[i].passed_on, i == 1);
+		assert_true(i >= 8 ? list[1].outcomes[i].reason.len == 0 : span_eq(list[1].outcomes[i].reason, of[i].reason));
+	}
+	for (size_t len = 0; len < b.len; len++) {
+		(void)job_get_results(span_of(b.ptr, len), &a, &list, &n);
+		arena_reset(&a);
+	}
+	buf_free(&b);
+	arena_free(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(delays),
 		cmocka_unit_test(a_failure_that_cannot_be_journaled_is_none_yet),
+		cmocka_unit_test(reasons_of_failures_travel),
 	};
 
 	return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);
