@@ -191,6 +191,7 @@ struct child *child_start(struct service_state *s)
 	c->link.ready = link_ready;
 	loop_add(master.loop, &c->link, EPOLLIN);
 	list_append(&s->children, &c->node);
+	service_greet(s, c);
 	return c;
 }
 

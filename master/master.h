@@ -62,8 +62,10 @@ struct service_state {
 	bool retired; /* no longer in master.cf: goes with its last child */
 	bool used;    /* a child was started once; for wakeup "60?" */
 	struct backoff backoff;
-	struct loop_timer throttle, wakeup;
+	struct loop_timer throttle, wakeup, stress;
 	bool throttled;
+	bool stressed;           /* its children were told so */
+	int64_t stress_warn_ms;  /* not before: one warning is enough */
 	uint32_t restarts;
 	uint64_t total_gone; /* sessions of children that are gone */
 };
@@ -91,6 +93,7 @@ void service_listener_ready(struct loop_source *src, uint32_t events);
 void service_child_ended(struct child *c, int status);
 void service_set_wakeup(struct service_state *s, bool now);
 unsigned service_count(const struct service_state *s, bool draining);
+void service_greet(struct service_state *s, struct child *c); /* what a new child must know beside its command line */
 void service_forget(struct service_state *s); /* without children and listeners: free it */
 
 /* child.c */

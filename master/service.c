@@ -15,7 +15,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
-enum { SHORT_LIFE_MS = 1000 };
+enum { SHORT_LIFE_MS = 1000, STRESS_WARN_MS = 1000 * 1000 };
 
 #define TIMER_OWNER(t, member) ((struct service_state *)(void *)((char *)(t)-offsetof(struct service_state, member)))
 
@@ -61,6 +61,63 @@ static bool wants_child(const struct service_state *s)
 	return master.phase == MASTER_RUNNING && !s->retired && !s->throttled && !has_room(s) && may_grow(s);
 }
 
+/* --- stress ------------------------------------------------------------------------------------------------------- */
+
+static bool runs_over(const struct service_state *s)
+{
+	return master.phase == MASTER_RUNNING && !s->retired && s->type == MASTERCF_INET && !has_room(s) && !may_grow(s);
+}
+
+static void tell_stress(struct service_state *s, bool stressed)
+{
+	s->stressed = stressed;
+	list_for_each(node, &s->children)
+		child_order(list_entry(node, struct child, node), stressed ? LINK_STRESS : LINK_CALM, -1);
+}
+
+static void warn_of_stress(struct service_state *s)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now < s->stress_warn_ms)
+		return;
+	s->stress_warn_ms = now + STRESS_WARN_MS;
+	log_warn("service \"%s\" (%u) has reached its process limit \"%d\": new clients may experience noticeable delays", s->name,
+		 s->nlisteners ? s->listeners[0]->at.addr.port : 0u, s->entry->maxproc);
+	log_warn("to avoid this condition, increase the process count in master.cf, or sessions in main.cf, or reduce the service "
+		 "time per client");
+}
+
+static void stress_over(struct loop_timer *t)
+{
+	struct service_state *s = TIMER_OWNER(t, stress);
+
+	if (runs_over(s))
+		loop_timer_set(master.loop, &s->stress, clock_mono_ms() + conf->service_stress_time_ms);
+	else
+		tell_stress(s, false);
+}
+
+/* The last place is taken: from now on, and for a while after one is free again, clients are served with less patience. */
+static void watch_stress(struct service_state *s)
+{
+	if (!runs_over(s))
+		return;
+	warn_of_stress(s);
+	if (!s->stressed)
+		tell_stress(s, true);
+	s->stress.fire = stress_over;
+	loop_timer_set(master.loop, &s->stress, clock_mono_ms() + conf->service_stress_time_ms);
+}
+
+void service_greet(struct service_state *s, struct child *c)
+{
+	if (s->stressed)
+		child_order(c, LINK_STRESS, -1);
+}
+
+/* --- starting ----------------------------------------------------------------------------------------------------- */
+
 void service_settle(struct service_state *s)
 {
 	bool watch = wants_child(s);
@@ -73,6 +130,7 @@ void service_settle(struct service_state *s)
 		else if (!watch)
 			loop_del(master.loop, &l->source);
 	}
+	watch_stress(s);
 }
 
 static void throttle_over(struct loop_timer *t)
@@ -196,6 +254,7 @@ void service_forget(struct service_state *s)
 {
 	loop_timer_del(master.loop, &s->throttle);
 	loop_timer_del(master.loop, &s->wakeup);
+	loop_timer_del(master.loop, &s->stress);
 	list_remove(&s->node);
 	free(s->listeners);
 	free(s->name);

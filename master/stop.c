@@ -102,6 +102,7 @@ void stop_begin(const char *why)
 
 		loop_timer_del(master.loop, &s->throttle);
 		loop_timer_del(master.loop, &s->wakeup);
+		loop_timer_del(master.loop, &s->stress);
 		service_settle(s);
 		s->nlisteners = 0;
 	}

@@ -254,7 +254,7 @@ static const struct rule rules[] = {
 /* --- reading lists ------------------------------------------------------------------------------------------------ */
 
 static struct arena lists_arena;
-static struct rule_list stages[ACCESS_STAGES];
+static struct rule_list stages[ACCESS_STAGES], stages_stressed[ACCESS_STAGES];
 static struct {
 	struct span name;
 	struct rule_list list;
@@ -373,7 +373,7 @@ static bool has_brake(const struct rule_list *l)
 	return false;
 }
 
-void access_init(void)
+static void read_stages(const struct conf *c, struct rule_list *out)
 {
 	static const char *const names[ACCESS_STAGES] = {
 		"smtpd_client_restrictions",	"smtpd_helo_restrictions", "smtpd_sender_restrictions",
@@ -381,21 +381,28 @@ void access_init(void)
 		"smtpd_end_of_data_restrictions", "smtpd_etrn_restrictions",
 	};
 	const char *const texts[ACCESS_STAGES] = {
-		conf->smtpd_client_restrictions, conf->smtpd_helo_restrictions, conf->smtpd_sender_restrictions,
-		conf->smtpd_relay_restrictions, conf->smtpd_recipient_restrictions, conf->smtpd_data_restrictions,
-		conf->smtpd_end_of_data_restrictions, conf->smtpd_etrn_restrictions,
+		c->smtpd_client_restrictions, c->smtpd_helo_restrictions, c->smtpd_sender_restrictions,
+		c->smtpd_relay_restrictions, c->smtpd_recipient_restrictions, c->smtpd_data_restrictions,
+		c->smtpd_end_of_data_restrictions, c->smtpd_etrn_restrictions,
 	};
 
-	read_classes();
 	for (int i = 0; i < ACCESS_STAGES; i++) {
-		stages[i] = read_list(&lists_arena, span_cstr(texts[i]), (enum access_stage)i);
-		warn_of(names[i], &stages[i]);
+		out[i] = read_list(&lists_arena, span_cstr(texts[i]), (enum access_stage)i);
+		if (c == conf)
+			warn_of(names[i], &out[i]);
 	}
-	if (!has_brake(&stages[ACCESS_RELAY]) && !has_brake(&stages[ACCESS_RECIPIENT])) {
+	if (!has_brake(&out[ACCESS_RELAY]) && !has_brake(&out[ACCESS_RECIPIENT])) {
 		log_error("in smtpd_relay_restrictions or smtpd_recipient_restrictions, specify reject_unauth_destination, "
 			  "defer_unauth_destination, reject, defer or defer_if_permit: until then every recipient is deferred");
-		stages[ACCESS_RELAY] = read_list(&lists_arena, SPAN("open-relay"), ACCESS_RELAY);
+		out[ACCESS_RELAY] = read_list(&lists_arena, SPAN("open-relay"), ACCESS_RELAY);
 	}
+}
+
+void access_init(void)
+{
+	read_classes();
+	read_stages(conf, stages);
+	read_stages(conf->stressed, stages_stressed);
 }
 
 /* --- running lists ------------------------------------------------------------------------------------------------ */
@@ -436,7 +443,7 @@ static enum decision run_stage(struct check *c, enum access_stage stage, struct 
 	c->what = what;
 	c->if_reject = NULL;
 	c->warn_depth = 0;
-	return run_list(c, &stages[stage]);
+	return run_list(c, conf->stress[0] ? &stages_stressed[stage] : &stages[stage]);
 }
 
 static enum decision run_client(struct check *c)

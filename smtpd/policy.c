@@ -298,7 +298,7 @@ static void put_request(struct buf *b, struct check *c, const struct policy *p)
 	add(b, "instance", span_cstr(instance(s)));
 	add_number(b, "size", s->txn.size);
 	add(b, "etrn_domain", c->etrn);
-	add(b, "stress", SPAN_NONE);
+	add(b, "stress", span_cstr(conf->stress));
 	add(b, "sasl_method", span_cstr(s->sasl_method));
 	add(b, "sasl_username", s->sasl_user);
 	add(b, "sasl_sender", s->txn.sasl_sender);

@@ -208,7 +208,7 @@ static void handle(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		refuse_pipelining(s, smtp_verb_str(cmd->verb));
 		return;
 	}
-	if (c->flags & JUNK && ++s->junk > (unsigned)conf->smtpd_junk_command_limit)
+	if (c->flags & JUNK && s->junk++ > (unsigned)conf->smtpd_junk_command_limit)
 		punish(s);
 	if (s->refused && cmd->verb != SMTP_VERB_QUIT)
 		reply(s, "503 5.7.0 Error: access denied for %s", s->client);
@@ -229,6 +229,7 @@ static void handle(struct smtpd_session *s, const struct smtp_cmd *cmd)
 /* A client that sends a byte now and then is as slow as one that sends nothing. */
 void request_begin(struct smtpd_session *s)
 {
+	stream_set_timeout(s->stream, conf->smtpd_timeout_ms); /* it depends on the load */
 	s->deadline_ms = conf->smtpd_per_request_deadline ? clock_deadline(conf->smtpd_timeout_ms) : CLOCK_NEVER;
 	stream_set_deadline(s->stream, s->deadline_ms);
 }
@@ -271,7 +272,7 @@ static void one_command(struct smtpd_session *s)
 			handle(s, &cmd);
 		}
 	}
-	if (s->errors > (unsigned)conf->smtpd_hard_error_limit && !s->quit) {
+	if (s->errors >= (unsigned)conf->smtpd_hard_error_limit && !s->quit) {
 		reply(s, "421 4.7.0 %s Error: too many errors", conf->myhostname);
 		log_info("too many errors after %s from %s", after(s), s->client);
 		s->quit = true;

@@ -13,7 +13,7 @@
 
 enum { MESSAGES_MAX = 1 << 20 };
 
-const struct conf *conf;
+const struct conf *_Atomic conf;
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
@@ -171,6 +171,35 @@ static bool fill(struct conf *c, struct buf *messages)
 	return ok;
 }
 
+/* Values that depend on $stress, as they are under stress. What is wrong with them in any case was said before. */
+static bool fill_stressed(struct conf *c, struct buf *messages)
+{
+	struct conf_entry *stress = raw_get(c->raw, SPAN("stress"));
+	struct conf *s = arena_alloc(&c->raw->arena, sizeof *s);
+	const char *calm = stress->value;
+	struct buf found;
+	struct span rest, line;
+	bool ok = true;
+
+	buf_init(&found, MESSAGES_MAX);
+	memcpy(s, c, sizeof *s);
+	stress->value = "yes";
+	for (size_t i = 0; i < c->raw->count; i++) {
+		const struct conf_entry *e = c->raw->entries[i];
+
+		if (e->param && (e == stress || strchr(e->value, '$')))
+			ok = fill_entry(s, e, &found) && ok;
+	}
+	stress->value = calm;
+	rest = buf_span(&found);
+	while (!ok && span_word(&rest, "\n", &line))
+		if (span_starts(line, "error: "))
+			buf_addf(messages, SPAN_FMT " (under stress)\n", SPAN_ARG(line));
+	buf_free(&found);
+	s->stressed = c->stressed = s;
+	return ok;
+}
+
 enum conf_status conf_load(const char *dir, const char *const *overrides, size_t noverrides, struct conf **out,
 			   struct buf *messages)
 {
@@ -184,6 +213,7 @@ enum conf_status conf_load(const char *dir, const char *const *overrides, size_t
 	ok = raw_derive(c->raw, messages) && ok;
 	ok = raw_check_names(c->raw, messages) && ok;
 	ok = fill(c, messages) && ok;
+	ok = ok && fill_stressed(c, messages);
 	if (!ok) {
 		conf_free(c);
 		return CONF_ERROR;

@@ -23,6 +23,7 @@
 struct conf {
 #include "conf/params.def"
 	struct conf_raw *raw; /* every name as written, for lookups by name */
+	const struct conf *stressed; /* the same with $stress = yes: what a service uses while all its places are taken */
 };
 #undef PARAM_STR
 #undef PARAM_RAW
@@ -30,8 +31,12 @@ struct conf {
 #undef PARAM_TIME
 #undef PARAM_BOOL
 
-/* The process's configuration: set by service_main or a tool's main before any thread starts, never changed after. */
-extern const struct conf *conf;
+/*
+ * The process's configuration: set by service_main or a tool's main before any thread starts. In a worker of a service that runs
+ * into its limit it becomes conf->stressed, and the one from before again later, at any moment: what must not change between two
+ * looks is to be remembered. Both live for ever.
+ */
+extern const struct conf *_Atomic conf;
 
 enum conf_status {
 	CONF_OK = 0,

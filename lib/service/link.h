@@ -25,6 +25,8 @@ enum link_order {
 	LINK_DRAIN = 'd',  /* take no new sessions, finish the running ones, exit */
 	LINK_STOP = 's',   /* say goodbye to the sessions and exit */
 	LINK_WAKEUP = 'w', /* the wakeup column of master.cf */
+	LINK_STRESS = 'S', /* the service has all its workers and all their places are taken: conf->stressed holds */
+	LINK_CALM = 'c',   /* no longer */
 	LINK_LOG = 'l',    /* a new log descriptor comes along: put it in place of SERVICE_FD_LOG */
 };
 

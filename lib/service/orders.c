@@ -93,6 +93,12 @@ static void obey(char order, int fd, bool *wakeup_r)
 		if (wakeup_r)
 			*wakeup_r = true;
 		break;
+	case LINK_STRESS:
+		conf = worker.calm->stressed;
+		break;
+	case LINK_CALM:
+		conf = worker.calm;
+		break;
 	case LINK_LOG: /* in one step: threads may be writing lines */
 		if (fd >= 0)
 			dup3(fd, SERVICE_FD_LOG, O_CLOEXEC);

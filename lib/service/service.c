@@ -157,7 +157,7 @@ static void load_configuration(void)
 		log_fatal("cannot use the configuration in %s", args.config_dir);
 	}
 	buf_free(&messages);
-	conf = loaded;
+	conf = worker.calm = loaded;
 }
 
 /*

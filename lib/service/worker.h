@@ -20,6 +20,7 @@ struct worker {
 	int wake_fd; /* eventfd: the main loop is to look at its state again */
 	atomic_bool stopping, draining;
 	struct board *board;
+	const struct conf *calm; /* the configuration as it is without stress */
 };
 extern struct worker worker;
 
