@@ -13,7 +13,7 @@ mandir      = $(prefix)/share/man
 sysconfdir  ?= /etc
 unitdir     ?= /lib/systemd/system
 
-PROGRAMS := master smtpd qmgr smtp local pipe bounce login auth imapd pop3d
+PROGRAMS := master smtpd qmgr smtp local pipe bounce login auth sasl imapd pop3d
 TOOLS    := sendmail postqueue postsuper postcat postconf postmap postalias posthouse
 LAYERS   := base proto io conf map queue store route service
 

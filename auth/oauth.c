@@ -8,35 +8,29 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "auth/auth.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
+#include "lib/io/dial.h"
 #include "lib/io/stream.h"
 
 enum { HOOK_MS = 10000, LINE_BYTES = 1024 };
 
 static struct stream *open_hook(void)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	const char *path = conf->oauth2_introspection;
 	struct stream *s;
 	int fd;
 
-	if (strncmp(path, "unix:", 5) != 0 || strlen(path + 5) >= sizeof sun.sun_path) {
+	if (strncmp(path, "unix:", 5) != 0) {
 		log_error("oauth2_introspection: unix:PATH is expected");
 		return NULL;
 	}
-	memcpy(sun.sun_path, path + 5, strlen(path + 5));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&sun, sizeof sun) < 0) {
+	fd = dial(span_cstr(path), clock_deadline(HOOK_MS));
+	if (fd < 0) {
 		log_error("connect to %s: %s", path, strerror(errno));
-		if (fd >= 0)
-			close(fd);
 		return NULL;
 	}
 	s = stream_open(fd);

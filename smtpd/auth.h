@@ -5,10 +5,6 @@
 
 /* Read the parameters, before threads start. A mechanism or option that is not known is logged. */
 void smtpd_auth_init(void);
-/* The mechanisms this client may use now, SASL_BIT(); 0: AUTH is not offered. */
-unsigned smtpd_auth_offer(const struct smtpd_session *s);
-/* "PLAIN LOGIN" for the EHLO reply, in s->cmd. */
-const char *smtpd_auth_list(struct smtpd_session *s, unsigned offer);
 /* Is AUTH in force on this connection at all, whatever the encryption? */
 bool smtpd_auth_active(const struct smtpd_session *s);
 /* Is the connection encrypted, and by what: bindings of its channel for SCRAM-*-PLUS. */
@@ -19,3 +15,18 @@ void smtpd_auth_ehlo(struct smtpd_session *s);
 bool smtpd_auth_mail(struct smtpd_session *s, const struct smtp_mail *mail);
 /* ", sasl_method=PLAIN, sasl_username=u", or nothing: the end of the client= line. In s->cmd. */
 const char *smtpd_auth_log(struct smtpd_session *s);
+
+/* --- how an exchange ends: log line and reply */
+extern const char auth_refused[], auth_no_answer[];
+/* user: as given, may be empty; code: one of the above. */
+void auth_failed(struct smtpd_session *s, struct span mechanism, struct span user, const char *code, const char *why);
+void auth_done(struct smtpd_session *s, struct span mechanism, struct span user);
+void auth_aborted(struct smtpd_session *s, struct span mechanism, const char *text, const char *code);
+
+/* --- auth_dovecot.c: smtpd_sasl_type = dovecot, another server decides */
+enum { AUTH_LINE_MAX = 12288 + 2 }; /* RFC 4954 4 */
+void auth_dovecot_init(void);
+bool auth_dovecot_used(void);
+/* unheard: nobody can listen in, though there is no TLS. */
+const char *auth_dovecot_list(struct smtpd_session *s, bool unheard);
+void auth_dovecot(struct smtpd_session *s, struct span mechanism, struct span initial, bool unheard);

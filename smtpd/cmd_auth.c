@@ -13,8 +13,6 @@
 #include "smtpd/auth.h"
 #include "smtpd/rates.h"
 
-enum { LINE_MAX_BYTES = 12288 + 2 }; /* RFC 4954 4 */
-
 static unsigned configured, in_clear, encrypted; /* mechanisms: all, and what the security options leave of them */
 
 /* --- what is offered ---------------------------------------------------------------------------------------------- */
@@ -45,6 +43,9 @@ void smtpd_auth_init(void)
 
 	if (!conf->smtpd_sasl_auth_enable)
 		return;
+	auth_dovecot_init();
+	if (auth_dovecot_used())
+		return;
 	configured = sasl_mechs_parse(span_cstr(conf->auth_mechanisms), &unknown);
 	if (unknown.len)
 		log_warn("auth_mechanisms: " SPAN_FMT " is not known here", SPAN_ARG(unknown));
@@ -74,19 +75,16 @@ bool smtpd_auth_encrypted(const struct smtpd_session *s)
 	return s->tls != NULL;
 }
 
-unsigned smtpd_auth_offer(const struct smtpd_session *s)
+static unsigned offer_now(const struct smtpd_session *s)
 {
-	if (!smtpd_auth_active(s) || s->sasl_user.len)
-		return 0;
 	if (smtpd_auth_encrypted(s))
 		return encrypted;
-	if (conf->smtpd_tls_auth_only)
-		return 0;
 	return (unheard(s) ? in_clear : in_clear & ~SASL_IN_CLEAR) & ~SASL_PLUS;
 }
 
-const char *smtpd_auth_list(struct smtpd_session *s, unsigned offer)
+static const char *own_list(struct smtpd_session *s)
 {
+	unsigned offer = offer_now(s);
 	const char *list = "";
 
 	for (enum sasl_mech m = SASL_PLAIN; m < SASL_MECHS; m++)
@@ -97,18 +95,24 @@ const char *smtpd_auth_list(struct smtpd_session *s, unsigned offer)
 
 void smtpd_auth_ehlo(struct smtpd_session *s)
 {
-	unsigned offer = smtpd_auth_offer(s);
+	const char *list;
 
-	if (offer == 0)
+	if (!smtpd_auth_active(s) || s->sasl_user.len || (conf->smtpd_tls_auth_only && !smtpd_auth_encrypted(s)))
 		return;
-	reply(s, "250-AUTH %s", smtpd_auth_list(s, offer));
+	list = auth_dovecot_used() ? auth_dovecot_list(s, unheard(s)) : own_list(s);
+	if (list[0] == '\0')
+		return;
+	reply(s, "250-AUTH %s", list);
 	if (conf->broken_sasl_auth_clients)
-		reply(s, "250-AUTH=%s", smtpd_auth_list(s, offer));
+		reply(s, "250-AUTH=%s", list);
 }
 
 /* --- an exchange -------------------------------------------------------------------------------------------------- */
 
-static void failed(struct smtpd_session *s, struct span mechanism, struct span user, const char *code, const char *why)
+const char auth_refused[] = "535 5.7.8 Error: authentication failed";
+const char auth_no_answer[] = "454 4.7.0 Temporary authentication failure";
+
+void auth_failed(struct smtpd_session *s, struct span mechanism, struct span user, const char *code, const char *why)
 {
 	const char *name = user.len ? auth_name_for_log(&s->cmd, user) : "(unavailable)";
 	const char *mech = auth_name_for_log(&s->cmd, mechanism);
@@ -117,12 +121,9 @@ static void failed(struct smtpd_session *s, struct span mechanism, struct span u
 	reply(s, "%s: %s", code, why);
 }
 
-static const char refused[] = "535 5.7.8 Error: authentication failed";
-static const char no_answer[] = "454 4.7.0 Temporary authentication failure";
-
-static void authenticated(struct smtpd_session *s, const struct handover_login *q, struct span user)
+void auth_done(struct smtpd_session *s, struct span mechanism, struct span user)
 {
-	s->sasl_method = arena_cstr(&s->arena, q->mechanism);
+	s->sasl_method = arena_cstr(&s->arena, mechanism);
 	s->sasl_user = arena_span(&s->arena, user);
 	reply(s, "235 2.7.0 Authentication successful");
 }
@@ -136,18 +137,18 @@ static void ask(struct smtpd_session *s, struct sasl_talk *t)
 	int64_t pause_ms = r.delay_ms > conf->auth_failure_delay_ms ? r.delay_ms : conf->auth_failure_delay_ms;
 
 	if (got == AUTH_SAID && r.code == HANDOVER_OK) {
-		authenticated(s, t->q, r.user);
+		auth_done(s, t->q->mechanism, r.user);
 		return;
 	}
 	if (!sasl_talk_refused(t) || io_sleep_until(asked_ms + pause_ms) == IO_STOPPING)
 		return; /* the next read says what has happened */
 	if (got != AUTH_SAID || r.code == HANDOVER_TEMP)
-		failed(s, t->q->mechanism, t->q->user, no_answer, "Connection lost to authentication server");
+		auth_failed(s, t->q->mechanism, t->q->user, auth_no_answer, "Connection lost to authentication server");
 	else
-		failed(s, t->q->mechanism, t->q->user, refused, "authentication failure");
+		auth_failed(s, t->q->mechanism, t->q->user, auth_refused, "authentication failure");
 }
 
-static void aborted(struct smtpd_session *s, struct span mechanism, const char *text, const char *code)
+void auth_aborted(struct smtpd_session *s, struct span mechanism, const char *text, const char *code)
 {
 	log_warn("%s: SASL " SPAN_FMT " authentication aborted%s", s->client, SPAN_ARG(mechanism), text);
 	reply(s, "%s", code);
@@ -165,32 +166,33 @@ static void exchange(struct smtpd_session *s, enum sasl_mech mech, struct span i
 		.io = s->stream,
 		.arena = &s->cmd,
 		.prompt = "334 ",
-		.line_max = LINE_MAX_BYTES,
+		.line_max = AUTH_LINE_MAX,
 		.auth_path = "private/auth",
 		.host = conf->myhostname,
+		.realm = span_cstr(conf->smtpd_sasl_local_domain),
 		.q = &q,
 	};
 	struct sasl_binding bindings[SASL_TALK_BINDINGS];
 
-	sasl_talk_bind(&t, s->tls, smtpd_auth_offer(s), bindings);
+	sasl_talk_bind(&t, s->tls, offer_now(s), bindings);
 	switch (sasl_talk(&t, mech, initial)) {
 	case SASL_TALK_READY:
 		ask(s, &t);
 		break;
 	case SASL_TALK_CANCELLED:
-		aborted(s, q.mechanism, "", "501 5.7.0 Authentication aborted");
+		auth_aborted(s, q.mechanism, "", "501 5.7.0 Authentication aborted");
 		break;
 	case SASL_TALK_TOO_LONG:
-		aborted(s, q.mechanism, ": message too large", "500 5.5.6 SASL authentication failed: message too large");
+		auth_aborted(s, q.mechanism, ": message too large", "500 5.5.6 SASL authentication failed: message too large");
 		break;
 	case SASL_TALK_NOT_BASE64:
-		failed(s, q.mechanism, q.user, refused, "Invalid base64 data");
+		auth_failed(s, q.mechanism, q.user, auth_refused, "Invalid base64 data");
 		break;
 	case SASL_TALK_MALFORMED:
-		failed(s, q.mechanism, q.user, refused, "malformed response");
+		auth_failed(s, q.mechanism, q.user, auth_refused, "malformed response");
 		break;
 	case SASL_TALK_TEMP:
-		failed(s, q.mechanism, q.user, no_answer, "Connection lost to authentication server");
+		auth_failed(s, q.mechanism, q.user, auth_no_answer, "Connection lost to authentication server");
 		break;
 	case SASL_TALK_LOST: /* the next read says so */
 		break;
@@ -219,7 +221,6 @@ static bool may_come_now(struct smtpd_session *s)
 void cmd_auth(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
 	struct span args = cmd->args, name, initial = SPAN_NONE, more;
-	unsigned offer = smtpd_auth_offer(s);
 	enum sasl_mech mech;
 
 	if (!may_come_now(s) || !rates_allow(s, RATE_AUTH))
@@ -231,12 +232,14 @@ void cmd_auth(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	if (initial.len == 0)
 		initial = SPAN_NONE;
 	mech = sasl_mech_find(name);
-	if (offer & SASL_BIT(mech))
+	if (auth_dovecot_used())
+		auth_dovecot(s, name, initial, unheard(s));
+	else if (offer_now(s) & SASL_BIT(mech))
 		exchange(s, mech, initial);
 	else if (in_clear & SASL_BIT(mech) & SASL_IN_CLEAR)
 		reply(s, "538 5.7.11 Encryption required for requested authentication mechanism");
 	else
-		failed(s, name, SPAN_NONE, refused, "Invalid authentication mechanism");
+		auth_failed(s, name, SPAN_NONE, auth_refused, "Invalid authentication mechanism");
 }
 
 /* --- what follows from it ----------------------------------------------------------------------------------------- */

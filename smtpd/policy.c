@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -16,7 +15,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
-#include "lib/io/dns.h"
+#include "lib/io/dial.h"
 #include "lib/proto/mailhost.h"
 #include "smtpd/restrict.h"
 
@@ -166,57 +165,14 @@ static void put_back(struct connection *con, const struct policy *p)
 		drop(con);
 }
 
-static int connect_unix(struct span path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd;
-
-	if (path.len >= sizeof sun.sun_path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(sun.sun_path, path.ptr, path.len);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)&sun, sizeof sun) < 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static int connect_inet(struct arena *a, struct span text, int64_t deadline_ms)
-{
-	ptrdiff_t colon = span_rchr(text, ':');
-	struct span host = span_head(text, colon < 0 ? text.len : (size_t)colon);
-	struct dns_answer addresses;
-	uint64_t port;
-	int fd = -1;
-
-	errno = EINVAL;
-	if (colon < 0 || !span_u64(span_skip(text, (size_t)colon + 1), 65535, &port))
-		return -1;
-	if (host.len > 2 && host.ptr[0] == '[')
-		host = span_of(host.ptr + 1, host.len - 2);
-	errno = EHOSTUNREACH;
-	if (dns_native_addresses(a, host.len ? host : SPAN("localhost"), DNS_WANT_A | DNS_WANT_AAAA, &addresses) != DNS_OK)
-		return -1;
-	for (size_t i = 0; i < addresses.nrecords && fd < 0; i++) {
-		addresses.records[i].addr.port = (uint16_t)port;
-		fd = netaddr_connect(&addresses.records[i].addr, NULL, deadline_ms);
-	}
-	return fd;
-}
-
-static struct connection *connect_to(struct arena *a, const struct policy *p)
+static struct connection *connect_to(const struct policy *p)
 {
 	struct connection *con;
 	int fd = -1;
 
 	errno = EINVAL;
-	if (span_starts(p->endpoint, "unix:"))
-		fd = connect_unix(span_skip(p->endpoint, 5));
-	else if (span_starts(p->endpoint, "inet:"))
-		fd = connect_inet(a, span_skip(p->endpoint, 5), clock_deadline(p->timeout_ms));
+	if (span_starts(p->endpoint, "unix:") || span_starts(p->endpoint, "inet:"))
+		fd = dial(p->endpoint, clock_deadline(p->timeout_ms));
 	if (fd < 0) {
 		log_warn("connect to policy service " SPAN_FMT ": %m", SPAN_ARG(p->endpoint));
 		return NULL;
@@ -333,7 +289,7 @@ static bool ask_once(struct check *c, const struct policy *p, struct span reques
 	struct connection *con = take(p);
 
 	if (con == NULL)
-		con = connect_to(&c->s->cmd, p);
+		con = connect_to(p);
 	if (con == NULL)
 		return false;
 	stream_set_deadline(con->stream, clock_deadline(p->timeout_ms));

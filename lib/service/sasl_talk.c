@@ -1,35 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/service/sasl_talk.h"
 
-#include <sys/random.h>
-
 #include "lib/base/base64.h"
 #include "lib/base/mem.h"
 #include "lib/base/must.h"
-#include "lib/base/pack.h"
-#include "lib/service/auth_ask.h"
-
-enum { NONCE_BYTES = 18 };
+#include "lib/service/sasl_turn.h"
 
 /* Overwrite a secret in memory that is ours though a span calls it borrowed. */
 static void wipe(struct span s)
 {
 	if (s.len)
 		mem_wipe((char *)(uintptr_t)s.ptr, s.len);
-}
-
-static struct span new_nonce(struct arena *a)
-{
-	unsigned char dice[NONCE_BYTES];
-	struct span nonce;
-	struct buf b;
-
-	must(getrandom(dice, sizeof dice, 0) == (ssize_t)sizeof dice);
-	buf_init(&b, 2 * sizeof dice);
-	must(base64_encode(&b, span_of((const char *)dice, sizeof dice)));
-	nonce = arena_span(a, buf_span(&b));
-	buf_free(&b);
-	return nonce;
 }
 
 static enum sasl_talk_end decode(struct sasl_talk *t, struct span text, struct span *out)
@@ -65,78 +46,25 @@ static enum sasl_talk_end ask_client(struct sasl_talk *t, struct span challenge,
 	return span_is(line, "*") ? SASL_TALK_CANCELLED : decode(t, line, out);
 }
 
-static void complete(struct sasl_talk *t, enum handover_want want)
-{
-	t->q->want = want;
-	t->q->user = t->server.user;
-	t->q->password = t->server.password;
-	t->q->message = t->server.message;
-}
-
-static bool ask_auth(struct sasl_talk *t, enum handover_want want, struct handover_reply *r)
-{
-	complete(t, want);
-	return auth_ask(t->auth_path, t->q, -1, t->arena, r) == AUTH_SAID;
-}
-
-/* A name that fits nobody still gets parameters: auth makes them up. *step_r is what the client sees next. */
-static bool ask_parameters(struct sasl_talk *t, enum sasl_step *step_r)
-{
-	struct handover_reply r;
-	struct unpack u;
-	uint32_t iterations;
-
-	if (!ask_auth(t, HANDOVER_WANT_PARAMETERS, &r) || r.code != HANDOVER_OK)
-		return false;
-	u = (struct unpack){ .rest = r.data };
-	iterations = unpack_u32(&u);
-	if (u.bad)
-		return false;
-	*step_r = sasl_server_parameters(&t->server, u.rest, iterations);
-	return true;
-}
-
-/* A wrong proof is not reported here: the caller's question, which counts and logs, will say so. */
-static bool ask_proof(struct sasl_talk *t, enum sasl_step *step_r)
-{
-	struct handover_reply r;
-
-	if (!ask_auth(t, HANDOVER_WANT_PROOF, &r) || r.code == HANDOVER_TEMP)
-		return false;
-	*step_r = r.code == HANDOVER_OK ? sasl_server_verified(&t->server, r.data) : SASL_ACCEPTED;
-	return true;
-}
-
 static enum sasl_talk_end run(struct sasl_talk *t, enum sasl_step step)
 {
-	for (;;) {
-		enum sasl_talk_end end;
-		struct span answer;
+	const struct sasl_asker asker = { .auth_path = t->auth_path, .realm = t->realm, .question = t->q };
+	enum sasl_talk_end end;
+	struct span answer;
 
-		switch (step) {
-		case SASL_CHALLENGE:
+	for (;;) {
+		switch (sasl_turn(&t->server, &asker, step)) {
+		case SASL_TURN_CHALLENGE:
 			end = ask_client(t, t->server.challenge, &answer);
 			if (end != SASL_TALK_READY)
 				return end;
 			step = sasl_server_step(&t->server, answer);
 			wipe(answer);
 			break;
-		case SASL_PARAMETERS:
-			if (!ask_parameters(t, &step))
-				return SASL_TALK_TEMP;
-			break;
-		case SASL_VERIFY:
-			if (!sasl_mech_is_scram(t->server.mech))
-				return SASL_TALK_READY;
-			if (!ask_proof(t, &step))
-				return SASL_TALK_TEMP;
-			break;
-		case SASL_FORBIDDEN:
-			wipe(t->server.password);
-			t->server.password = SPAN_NONE;
+		case SASL_TURN_READY:
 			return SASL_TALK_READY;
-		case SASL_ACCEPTED:
-			return SASL_TALK_READY;
+		case SASL_TURN_TEMP:
+			return SASL_TALK_TEMP;
 		default:
 			return SASL_TALK_MALFORMED;
 		}
@@ -146,7 +74,7 @@ static enum sasl_talk_end run(struct sasl_talk *t, enum sasl_step step)
 enum sasl_talk_end sasl_talk(struct sasl_talk *t, enum sasl_mech mech, struct span initial)
 {
 	struct sasl_setup setup = {
-		.nonce = new_nonce(t->arena),
+		.nonce = sasl_nonce(t->arena),
 		.host = span_cstr(t->host),
 		.bindings = t->bindings,
 		.nbindings = t->nbindings,
@@ -164,7 +92,6 @@ enum sasl_talk_end sasl_talk(struct sasl_talk *t, enum sasl_mech mech, struct sp
 		return end;
 	end = run(t, sasl_server_begin(&t->server, t->arena, mech, &setup, message));
 	wipe(span_is(initial, "=") ? SPAN_NONE : message);
-	complete(t, HANDOVER_WANT_LOGIN);
 	return end;
 }
 

@@ -16,6 +16,7 @@ struct sasl_talk {
 	size_t line_max;           /* longest line of the client, at most STREAM_IN_BYTES - 1 */
 	const char *auth_path;     /* as for auth_ask */
 	const char *host;          /* name of this machine */
+	struct span realm;         /* of names without one; empty: none is added */
 	const struct sasl_binding *bindings;
 	size_t nbindings;
 	bool plus_offered;

@@ -104,7 +104,7 @@ static void check_unpriv(const struct mastercf_service *s)
 		bool unpriv;
 	} known[] = {
 		{ "smtpd", true },  { "qmgr", true },  { "smtp", true },   { "bounce", true }, { "login", true },
-		{ "local", false }, { "auth", false }, { "imapd", false }, { "pop3d", false },
+		{ "sasl", true },   { "local", false }, { "auth", false }, { "imapd", false }, { "pop3d", false },
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
