@@ -17,6 +17,7 @@ void sort_copy_envelope(struct arena *a, const struct queue_envelope *from, stru
 	to->envid = arena_span(a, from->envid);
 	to->client = SPAN_NONE; /* nobody here asks for it */
 	to->sasl_user = SPAN_NONE;
+	to->filter = arena_span(a, from->filter);
 	to->rcpts = arena_array(a, from->nrcpts ? from->nrcpts : 1, sizeof *to->rcpts);
 	for (size_t i = 0; i < from->nrcpts; i++) {
 		to->rcpts[i] = from->rcpts[i];
@@ -154,7 +155,9 @@ static void sort_one(struct sorting *s, struct message *m, uint32_t i)
 	struct route route;
 	struct dest *d;
 
-	if (route_resolve(a, r->address, &route) != MAP_OK) {
+	if (m->awake->env.filter.len) {
+		route_filtered(a, m->awake->env.filter, r->address, &route);
+	} else if (route_resolve(a, r->address, &route) != MAP_OK) {
 		if (is_due(m, r, NULL))
 			message_verdict(m, i, verdict_make(a, "4.3.0", "address resolver failure"));
 		return;

@@ -22,12 +22,19 @@ struct rule_list {
 
 /* --- decisions ---------------------------------------------------------------------------------------------------- */
 
+enum { REPLY_MAX = 510 }; /* RFC 5321 4.5.3.1.5 */
+
+/* The class of the enhanced code follows the reply code; a code of the configuration that no refusal can have is not sent. */
 static const char *reply_text(struct check *c, int code, const char *dsn, const char *fmt, va_list ap)
 {
 	char text[1024];
 
 	vsnprintf(text, sizeof text, fmt, ap);
-	return arena_printf(&c->s->cmd, "%d %d%s %s", code, code / 100, dsn + 1, text);
+	if (code < 400 || code > 599 || !verdict_dsn_valid(span_cstr(dsn))) {
+		log_warn("SMTP reply code configuration error: %d %s %s", code, dsn, text);
+		return "450 4.7.1 Service unavailable";
+	}
+	return arena_printf(&c->s->cmd, "%.*s", REPLY_MAX, arena_printf(&c->s->cmd, "%d %d%s %s", code, code / 100, dsn + 1, text));
 }
 
 void log_decision(const struct check *c, const char *decision, const char *text)
@@ -35,14 +42,25 @@ void log_decision(const struct check *c, const char *decision, const char *text)
 	log_reject_as(c->s, decision, c->where, text, c->recipient_given);
 }
 
+static const char *soften(struct check *c, const char *text)
+{
+	return conf->soft_bounce && text[0] == '5' ? arena_printf(&c->s->cmd, "4%.3s4%s", text + 1, text + 5) : text;
+}
+
+/* What stands against the client: one that is for good becomes one for now where an earlier rule could not be asked. */
+static enum decision refuse_anyway(struct check *c, const char *text)
+{
+	c->text = soften(c, c->if_reject && text[0] == '5' ? c->if_reject : text);
+	return REFUSE;
+}
+
 static enum decision refuse_with(struct check *c, const char *text)
 {
 	if (c->warn_depth) {
-		log_decision(c, "reject_warning", text);
+		log_decision(c, "reject_warning", soften(c, text));
 		return NEXT;
 	}
-	c->text = c->if_reject ? c->if_reject : text;
-	return REFUSE;
+	return refuse_anyway(c, text);
 }
 
 enum decision refuse(struct check *c, int code, const char *dsn, const char *fmt, ...)
@@ -58,21 +76,17 @@ enum decision refuse(struct check *c, int code, const char *dsn, const char *fmt
 
 enum decision refuse_config(struct check *c)
 {
-	c->text = "451 4.3.5 Server configuration error";
-	return REFUSE;
+	return refuse_anyway(c, "451 4.3.5 Server configuration error");
 }
 
 enum decision refuse_table(struct check *c, struct span name, const char *what)
 {
-	c->text = arena_printf(&c->s->cmd, "451 4.3.5 <" SPAN_FMT ">: %s rejected: Server configuration error",
-			       SPAN_ARG(name), what);
-	return REFUSE;
+	return refuse(c, 451, "4.3.5", "<" SPAN_FMT ">: %s rejected: Server configuration error", SPAN_ARG(name), what);
 }
 
 enum decision refuse_lookup(struct check *c, struct span name)
 {
-	c->text = arena_printf(&c->s->cmd, "451 4.3.0 <" SPAN_FMT ">: Temporary lookup failure", SPAN_ARG(name));
-	return REFUSE;
+	return refuse_anyway(c, arena_printf(&c->s->cmd, "451 4.3.0 <" SPAN_FMT ">: Temporary lookup failure", SPAN_ARG(name)));
 }
 
 enum decision put_off(struct check *c, const char *action, int code, const char *dsn, const char *fmt, ...)
@@ -98,8 +112,6 @@ enum decision put_off_if_reject(struct check *c, int code, const char *dsn, cons
 	va_start(ap, fmt);
 	text = reply_text(c, code, dsn, fmt, ap);
 	va_end(ap);
-	if (c->warn_depth)
-		return refuse_with(c, text);
 	if (c->if_reject == NULL)
 		c->if_reject = text;
 	return NEXT;
@@ -217,7 +229,7 @@ static const struct rule rules[] = {
 	{ "reject_unauthenticated_sender_login_mismatch", reject_sender_login, ARG_NONE, SENDER_LOGIN_UNAUTHENTICATED },
 	{ "reject_known_sender_login_mismatch", reject_sender_login, ARG_NONE, SENDER_LOGIN_KNOWN },
 	{ "check_client_access", check_client_access, ARG_TABLE, ABOUT_CLIENT },
-	{ "check_reverse_client_hostname_access", check_domain_access, ARG_TABLE, ABOUT_REVERSE_CLIENT },
+	{ "check_reverse_client_hostname_access", check_reverse_client_access, ARG_TABLE, ABOUT_REVERSE_CLIENT },
 	{ "check_helo_access", check_domain_access, ARG_TABLE, ABOUT_HELO },
 	{ "check_sender_access", check_mail_access, ARG_TABLE, ABOUT_SENDER },
 	{ "check_recipient_access", check_mail_access, ARG_TABLE, ABOUT_RECIPIENT },
@@ -416,7 +428,7 @@ static enum decision run_list(struct check *c, const struct rule_list *l)
 		return refuse_config(c);
 	}
 	c->depth++;
-	for (size_t i = 0; i < l->n && d == NEXT; i++) {
+	for (size_t i = 0; i < l->n && d == NEXT && !c->s->txn.actions.discard; i++) {
 		const struct use *u = &l->uses[i];
 
 		d = u->rule->decide(c, u);
@@ -426,6 +438,8 @@ static enum decision run_list(struct check *c, const struct rule_list *l)
 			break;
 	}
 	c->depth--;
+	if (c->warn_depth > c->depth) /* at the end of a list there is nothing left to warn of */
+		c->warn_depth = 0;
 	return d;
 }
 
@@ -441,39 +455,43 @@ static enum decision run_stage(struct check *c, enum access_stage stage, struct 
 	c->stage = stage;
 	c->name = name;
 	c->what = what;
-	c->if_reject = NULL;
 	c->warn_depth = 0;
 	return run_list(c, conf->stress[0] ? &stages_stressed[stage] : &stages[stage]);
 }
 
 static enum decision run_client(struct check *c)
 {
+	c->if_reject = NULL;
 	return run_stage(c, ACCESS_CLIENT, span_cstr(c->s->client), "Client host");
 }
 
 static enum decision run_helo(struct check *c)
 {
+	c->if_reject = NULL;
 	return c->s->helo.len ? run_stage(c, ACCESS_HELO, c->s->helo, "Helo command") : NEXT;
 }
 
 static enum decision run_sender(struct check *c)
 {
-	enum decision d = run_stage(c, ACCESS_SENDER, c->s->txn.sender_given, "Sender address");
 	static const struct rule rule = { "", reject_unlisted, ARG_NONE, ABOUT_SENDER };
 	static const struct use unlisted = { .rule = &rule };
+	enum decision d;
 
+	c->if_reject = NULL;
+	d = run_stage(c, ACCESS_SENDER, c->s->txn.sender_given, "Sender address");
 	if (d != REFUSE && conf->smtpd_reject_unlisted_sender && !c->sender_listed && !c->s->txn.actions.discard)
 		d = reject_unlisted(c, &unlisted);
 	return d;
 }
 
-/* The last word of a command: what was put off becomes a refusal when nothing else was said against the client. */
-static bool conclude(struct check *c, enum decision d, bool final, const char **text_r)
+/* What was put off becomes a refusal when nothing else was said against the client. */
+static enum decision undo_put_off(struct check *c, enum decision d)
 {
-	if (d != REFUSE && final && c->if_permit) {
-		c->text = c->if_permit;
-		d = REFUSE;
-	}
+	return d != REFUSE && c->if_permit ? refuse_anyway(c, c->if_permit) : d;
+}
+
+static bool conclude(struct check *c, enum decision d, const char **text_r)
+{
 	if (d != REFUSE)
 		return true;
 	*text_r = c->text;
@@ -492,15 +510,6 @@ static void remember(const char **slot, struct arena *a, const char *text)
 	*slot = text ? arena_strdup(a, text) : NULL;
 }
 
-/* Outside a transaction: what is to be done with a message is to be done with every one of this session. */
-static void keep_actions(struct smtpd_session *s)
-{
-	struct access_actions *t = &s->txn.actions;
-
-	s->actions = (struct access_actions){ t->hold, t->discard, arena_span(&s->arena, t->redirect),
-					      arena_span(&s->arena, t->bcc), arena_span(&s->arena, t->prepend) };
-}
-
 /* --- the stages --------------------------------------------------------------------------------------------------- */
 
 bool access_connect(struct smtpd_session *s, const char **text_r)
@@ -512,20 +521,18 @@ bool access_connect(struct smtpd_session *s, const char **text_r)
 	if (run_client(&c) == REFUSE)
 		return refused(&c, text_r);
 	remember(&s->put_off_client, &s->arena, c.if_permit);
-	keep_actions(s);
 	return true;
 }
 
-bool access_helo(struct smtpd_session *s, const char **text_r)
+bool access_helo(struct smtpd_session *s, const char *verb, const char **text_r)
 {
-	struct check c = { .s = s, .where = s->esmtp ? "EHLO" : "HELO", .if_permit = s->put_off_client };
+	struct check c = { .s = s, .where = verb, .if_permit = s->put_off_client };
 
 	if (s->is_unix || conf->smtpd_delay_reject)
 		return true;
 	if (run_helo(&c) == REFUSE)
 		return refused(&c, text_r);
 	remember(&s->put_off_helo, &s->arena, c.if_permit);
-	keep_actions(s);
 	return true;
 }
 
@@ -550,12 +557,19 @@ static enum decision run_recipient(struct check *c)
 
 	if (conf->smtpd_delay_reject && (run_client(c) == REFUSE || run_helo(c) == REFUSE || run_sender(c) == REFUSE))
 		return REFUSE;
+	c->if_reject = NULL;
 	if (run_stage(c, first, c->recipient_given, "Recipient address") == REFUSE ||
-	    run_stage(c, second, c->recipient_given, "Recipient address") == REFUSE)
+	    run_stage(c, second, c->recipient_given, "Recipient address") == REFUSE || undo_put_off(c, NEXT) == REFUSE)
 		return REFUSE;
 	if (conf->smtpd_reject_unlisted_recipient && !c->rcpt_listed && !c->s->txn.actions.discard)
 		return reject_unlisted(c, &unlisted);
 	return NEXT;
+}
+
+/* RFC 5321 4.5.1: this name without a domain is for whoever has to be told that something is wrong here. */
+static bool is_postmaster(struct span given)
+{
+	return span_iis(given, "postmaster");
 }
 
 bool access_vrfy(struct smtpd_session *s, struct span address, struct span given, const char **text_r)
@@ -563,7 +577,7 @@ bool access_vrfy(struct smtpd_session *s, struct span address, struct span given
 	struct check c = { .s = s, .where = "VRFY", .recipient = address, .recipient_given = given };
 
 	c.if_permit = s->txn.put_off_sender;
-	return conclude(&c, run_recipient(&c), true, text_r);
+	return is_postmaster(given) || conclude(&c, run_recipient(&c), text_r);
 }
 
 bool access_rcpt(struct smtpd_session *s, struct span address, struct span given, const char **text_r)
@@ -571,10 +585,10 @@ bool access_rcpt(struct smtpd_session *s, struct span address, struct span given
 	struct check c = { .s = s, .where = "RCPT", .recipient = address, .recipient_given = given };
 
 	/* What sendmail(1) brings is returned to its user when it cannot be delivered: cron and scripts do not look at replies. */
-	if (s->is_unix)
+	if (s->is_unix || is_postmaster(given))
 		return true;
 	c.if_permit = s->txn.put_off_sender;
-	return conclude(&c, run_recipient(&c), true, text_r) || refused(&c, text_r);
+	return conclude(&c, run_recipient(&c), text_r) || refused(&c, text_r);
 }
 
 /* With one recipient the rules about recipients look at it; with several there is none to look at. */
@@ -588,7 +602,7 @@ static bool at_data(struct smtpd_session *s, enum access_stage stage, const char
 		c.recipient = s->txn.env.rcpts[0].address;
 		c.recipient_given = s->txn.recipient_given;
 	}
-	return conclude(&c, run_stage(&c, stage, span_cstr(where), what), true, text_r) || refused(&c, text_r);
+	return conclude(&c, undo_put_off(&c, run_stage(&c, stage, span_cstr(where), what)), text_r) || refused(&c, text_r);
 }
 
 bool access_data(struct smtpd_session *s, const char **text_r)
@@ -606,9 +620,11 @@ bool access_etrn(struct smtpd_session *s, struct span domain, const char **text_
 	struct check c = { .s = s, .where = "ETRN", .etrn = domain };
 	enum decision d = NEXT;
 
+	c.if_permit = s->put_off_helo ? s->put_off_helo : s->put_off_client;
 	if (conf->smtpd_delay_reject && (run_client(&c) == REFUSE || run_helo(&c) == REFUSE))
 		d = REFUSE;
+	c.if_reject = NULL;
 	if (d != REFUSE)
-		d = run_stage(&c, ACCESS_ETRN, domain, "Etrn command");
-	return conclude(&c, d, true, text_r) || refused(&c, text_r);
+		d = undo_put_off(&c, run_stage(&c, ACCESS_ETRN, domain, "Etrn command"));
+	return conclude(&c, d, text_r) || refused(&c, text_r);
 }

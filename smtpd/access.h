@@ -21,9 +21,9 @@ void access_init(void);
  * Those of client, HELO and sender do nothing when smtpd_delay_reject says that RCPT does it.
  */
 bool access_connect(struct smtpd_session *s, const char **text_r);
-bool access_helo(struct smtpd_session *s, const char **text_r);
+bool access_helo(struct smtpd_session *s, const char *verb, const char **text_r);
 bool access_mail(struct smtpd_session *s, const char **text_r);
-/* address: rewritten, internal form; given: as the client wrote it, for the texts. */
+/* address: rewritten; given: as the client wrote it, for the texts. Internal forms. */
 bool access_rcpt(struct smtpd_session *s, struct span address, struct span given, const char **text_r);
 /* The same for VRFY: nothing is logged or remembered. */
 bool access_vrfy(struct smtpd_session *s, struct span address, struct span given, const char **text_r);

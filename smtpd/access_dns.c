@@ -7,14 +7,14 @@
 
 enum { HOSTS_MAX = 100 };
 
-/* Somebody else's DNS records cannot be a permission. */
-static enum decision no_permission(const struct check *c, const struct use *u, enum decision d)
+/* Somebody else's DNS records cannot be a permission: whoever writes that has meant something else, and is to find it out. */
+enum decision no_permission(struct check *c, const struct use *u, enum decision d)
 {
-	if (d != PERMIT)
+	if (d != PERMIT || c->s->txn.actions.discard)
 		return d;
 	log_warn("restriction %s returns OK for " SPAN_FMT "; this is not allowed, use DUNNO to make an exception", u->rule->name,
 		 SPAN_ARG(c->name));
-	return NEXT;
+	return refuse_config(c);
 }
 
 static enum decision check_addresses(struct check *c, const struct use *u, struct span host, struct about_text t)

@@ -112,14 +112,24 @@ enum decision check_address(struct check *c, const struct use *u, struct span ad
 	return d;
 }
 
-enum decision check_client_access(struct check *c, const struct use *u)
+static enum decision check_name_and_address(struct check *c, const struct use *u, struct about_text t)
 {
-	struct span name = span_cstr(c->s->client);
 	enum decision d = NEXT;
 
-	if (!look_domain(c, u, c->s->client_name, name, "Client host", &d))
-		(void)look_address(c, u, span_cstr(c->s->peer_text), name, "Client host", &d);
+	if (!look_domain(c, u, t.domain, t.name, t.what, &d))
+		(void)look_address(c, u, span_cstr(c->s->peer_text), t.name, t.what, &d);
 	return d;
+}
+
+enum decision check_client_access(struct check *c, const struct use *u)
+{
+	return check_name_and_address(c, u, about_text(c, ABOUT_CLIENT));
+}
+
+/* What somebody's address claims to be called is no permission. */
+enum decision check_reverse_client_access(struct check *c, const struct use *u)
+{
+	return no_permission(c, u, check_name_and_address(c, u, about_text(c, ABOUT_REVERSE_CLIENT)));
 }
 
 enum decision check_domain_access(struct check *c, const struct use *u)
@@ -160,7 +170,8 @@ enum decision check_mail_access(struct check *c, const struct use *u)
 		(void)look(c, u, span_cstr(conf->smtpd_null_access_lookup_key), t.name, t.what, &d);
 	else if (t.present)
 		(void)look_mail(c, u, address, t, &d);
-	return d;
+	/* Where it goes in the end is not what the table was asked about. */
+	return d == PERMIT && u->rule->about == ABOUT_RECIPIENT && is_routed(address) ? NEXT : d;
 }
 
 enum decision check_sasl_access(struct check *c, const struct use *u)
@@ -179,10 +190,11 @@ enum decision check_ccert_access(struct check *c, const struct use *u)
 	enum decision d = NEXT;
 
 	if (tls && tls->peer_cert) {
-		struct span cert = span_cstr(tls->peer_fingerprint), key = span_cstr(tls->peer_key_fingerprint);
+		struct span name = span_cstr(tls->peer_subject);
 
-		if (!look(c, u, cert, cert, "Client certificate", &d))
-			(void)look(c, u, key, key, "Client certificate", &d);
+		(void)look(c, u, span_cstr(tls->peer_fingerprint), name, "Client certificate", &d);
+		if (d == NEXT)
+			(void)look(c, u, span_cstr(tls->peer_key_fingerprint), name, "Client certificate", &d);
 	}
 	return d;
 }

@@ -15,7 +15,7 @@ struct result {
 };
 
 /* x.1.y speaks of an address: of the sender's or of a recipient's, and the same list may look at either. */
-static const char *fit_dsn(struct check *c, const char *dsn, const char *what)
+const char *fit_dsn(struct check *c, const char *dsn, const char *what)
 {
 	static const struct {
 		const char *detail, *sender, *recipient;
@@ -83,69 +83,78 @@ static enum decision result_defer_if_reject(struct check *c, struct result r)
 				 SPAN_ARG(r.name), r.what, SPAN_ARG(r.text));
 }
 
-static void note(struct check *c, const struct result *r, const char *decision, const char *usual)
-{
-	struct span text = r->text.len ? r->text : span_cstr(usual);
-
-	log_decision(c, decision,
-		     arena_printf(&c->s->cmd, "<" SPAN_FMT ">: %s%s" SPAN_FMT, SPAN_ARG(r->name), r->what, text.len ? " " : "",
-				  SPAN_ARG(text)));
-}
-
 static enum decision result_warn(struct check *c, struct result r)
 {
-	note(c, &r, "warn", "");
+	log_decision(c, "warn", arena_cstr(&c->s->cmd, r.text));
 	return NEXT;
 }
 
 static enum decision result_info(struct check *c, struct result r)
 {
-	note(c, &r, "info", "");
+	log_decision(c, "info", arena_cstr(&c->s->cmd, r.text));
 	return NEXT;
+}
+
+/* "<name>: Sender address triggers HOLD action", or the text of the table in place of the last words. */
+static void note(struct check *c, const struct result *r, const char *decision, const char *usual)
+{
+	struct span text = r->text.len ? r->text : span_cstr(usual);
+
+	log_decision(c, decision,
+		     arena_printf(&c->s->cmd, "<" SPAN_FMT ">: %s " SPAN_FMT, SPAN_ARG(r->name), r->what, SPAN_ARG(text)));
+}
+
+/* The same for an action that has a target. */
+static void note_target(struct check *c, const struct result *r, const char *decision, const char *action)
+{
+	log_decision(c, decision, arena_printf(&c->s->cmd, "<" SPAN_FMT ">: %s triggers %s " SPAN_FMT, SPAN_ARG(r->name), r->what,
+					       action, SPAN_ARG(r->text)));
+}
+
+/* Is there a message that something can be done with? Not in ETRN, and not before MAIL when smtpd_delay_reject is off. */
+static bool has_message(const struct check *c, const struct result *r, const char *action)
+{
+	if (c->s->txn.have_sender && c->stage != ACCESS_ETRN)
+		return true;
+	log_warn("access table %s: action %s is skipped: there is no message in %s", r->origin, action, c->where);
+	return false;
 }
 
 static enum decision result_hold(struct check *c, struct result r)
 {
+	if (!has_message(c, &r, "HOLD") || c->s->txn.actions.hold)
+		return NEXT;
 	note(c, &r, "hold", "triggers HOLD action");
 	c->s->txn.actions.hold = true;
+	c->s->txn.actions.changes++;
 	return NEXT;
 }
 
 static enum decision result_discard(struct check *c, struct result r)
 {
+	if (!has_message(c, &r, "DISCARD"))
+		return NEXT;
 	note(c, &r, "discard", "triggers DISCARD action");
 	c->s->txn.actions.discard = true;
 	return PERMIT;
 }
 
-static bool is_target(struct span text)
+/* An action that makes no sense is one of the administrator's typing errors: the message goes its way, and the log says so. */
+static enum decision useless(const struct result *r, const char *needs)
 {
-	ptrdiff_t at = span_rchr(text, '@');
-
-	return at > 0 && (size_t)at + 1 < text.len && span_chr(text, ' ') < 0;
-}
-
-/* Once the content is being written, the recipients are settled. */
-static bool too_late(struct check *c, const struct result *r, const char *action)
-{
-	if (c->stage != ACCESS_END_OF_DATA)
-		return false;
-	log_warn("access table %s: action %s must be used before END-OF-MESSAGE", r->origin, action);
-	return true;
+	log_warn("access table %s entry \"" SPAN_FMT "\" requires %s", r->origin, SPAN_ARG(r->key), needs);
+	return NEXT;
 }
 
 static enum decision result_redirect(struct check *c, struct result r)
 {
-	if (!is_target(r.text)) {
-		log_warn("access table %s entry \"" SPAN_FMT "\" requires user@domain target", r.origin, SPAN_ARG(r.key));
-		return refuse_config(c);
-	}
-	if (too_late(c, &r, "REDIRECT"))
+	if (!has_message(c, &r, "REDIRECT"))
 		return NEXT;
-	log_decision(c, "redirect",
-		     arena_printf(&c->s->cmd, "<" SPAN_FMT ">: %s triggers REDIRECT " SPAN_FMT, SPAN_ARG(r.name),
-				  r.what, SPAN_ARG(r.text)));
+	if (span_chr(r.text, '@') < 0)
+		return useless(&r, "user@domain target");
+	note_target(c, &r, "redirect", "REDIRECT");
 	c->s->txn.actions.redirect = arena_span(&c->s->txn.arena, r.text);
+	c->s->txn.actions.changes++;
 	return NEXT;
 }
 
@@ -157,15 +166,13 @@ static void append(struct arena *a, struct span *list, struct span text)
 
 static enum decision result_bcc(struct check *c, struct result r)
 {
-	if (!is_target(r.text)) {
-		log_warn("access table %s entry \"" SPAN_FMT "\" requires user@domain target", r.origin, SPAN_ARG(r.key));
-		return refuse_config(c);
-	}
-	if (too_late(c, &r, "BCC"))
+	if (!has_message(c, &r, "BCC"))
 		return NEXT;
-	log_decision(c, "bcc", arena_printf(&c->s->cmd, "<" SPAN_FMT ">: %s triggers BCC " SPAN_FMT, SPAN_ARG(r.name), r.what,
-					    SPAN_ARG(r.text)));
+	if (span_chr(r.text, '@') < 0)
+		return useless(&r, "user@domain target");
+	note_target(c, &r, "bcc", "BCC");
 	append(&c->s->txn.arena, &c->s->txn.actions.bcc, r.text);
+	c->s->txn.actions.changes++;
 	return NEXT;
 }
 
@@ -173,20 +180,28 @@ static enum decision result_prepend(struct check *c, struct result r)
 {
 	ptrdiff_t colon = span_chr(r.text, ':');
 
-	if (colon <= 0 || span_chr(span_head(r.text, (size_t)colon), ' ') >= 0) {
-		log_warn("access table %s entry \"" SPAN_FMT "\" requires header: text", r.origin, SPAN_ARG(r.key));
-		return refuse_config(c);
-	}
-	if (too_late(c, &r, "PREPEND"))
+	if (!has_message(c, &r, "PREPEND"))
 		return NEXT;
+	if (c->stage == ACCESS_END_OF_DATA) { /* the header has been written */
+		log_warn("access table %s: action PREPEND must be used before END-OF-MESSAGE", r.origin);
+		return NEXT;
+	}
+	if (colon <= 0 || span_chr(span_head(r.text, (size_t)colon), ' ') >= 0)
+		return useless(&r, "header: text");
 	append(&c->s->txn.arena, &c->s->txn.actions.prepend, r.text);
 	return NEXT;
 }
 
 static enum decision result_filter(struct check *c, struct result r)
 {
-	log_error("access table %s entry \"" SPAN_FMT "\": FILTER is not supported", r.origin, SPAN_ARG(r.key));
-	return refuse_config(c);
+	if (!has_message(c, &r, "FILTER"))
+		return NEXT;
+	if (span_chr(r.text, ':') < 0)
+		return useless(&r, "transport:destination");
+	note_target(c, &r, "filter", "FILTER");
+	c->s->txn.actions.filter = arena_span(&c->s->txn.arena, r.text);
+	c->s->txn.actions.changes++;
+	return NEXT;
 }
 
 static enum decision result_ok(struct check *c, struct result r)
@@ -208,6 +223,7 @@ static const struct {
 	enum decision (*apply)(struct check *c, struct result r);
 } results[] = {
 	{ "OK", result_ok },
+	{ "RELAY", result_ok },
 	{ "DUNNO", result_dunno },
 	{ "REJECT", result_reject },
 	{ "DEFER", result_defer },
@@ -231,6 +247,21 @@ static bool all_digits(struct span s)
 	return s.len > 0;
 }
 
+/* What the rules of the text refuse is what was looked up. */
+static enum decision run_about(struct check *c, struct span text, struct span name, const char *what)
+{
+	struct span list_name = c->name;
+	const char *list_what = c->what;
+	enum decision d;
+
+	c->name = name;
+	c->what = what;
+	d = run_text(c, text);
+	c->name = list_name;
+	c->what = list_what;
+	return d;
+}
+
 enum decision apply_result(struct check *c, const char *origin, struct span key, struct span value, struct span name,
 			   const char *what)
 {
@@ -244,12 +275,17 @@ enum decision apply_result(struct check *c, const char *origin, struct span key,
 		return PERMIT;
 	}
 	r.text = span_trim(rest);
-	if (word.len == 3 && span_u64(word, 599, &code) && code >= 400)
-		return say_no(c, r, (int)code, code >= 500 ? "5.7.1" : "4.7.1", "Access denied");
 	if (all_digits(value)) /* made by programs that only know addresses */
 		return PERMIT;
+	if (word.len == 3 && span_u64(word, 599, &code) && code >= 400)
+		return say_no(c, r, (int)code, code >= 500 ? "5.7.1" : "4.7.1", "Access denied");
 	for (size_t i = 0; i < sizeof results / sizeof *results; i++)
 		if (span_iis(word, results[i].word))
 			return results[i].apply(c, r);
-	return run_text(c, value);
+	if (span_chr(value, ':') >= 0) { /* what a table or a service says is no file name: the configuration names the tables */
+		log_warn("access table %s has an entry with a lookup table: " SPAN_FMT "; make it a restriction class", origin,
+			 SPAN_ARG(value));
+		return refuse_config(c);
+	}
+	return run_about(c, value, name, what);
 }

@@ -6,6 +6,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/htab.h"
 #include "lib/base/mem.h"
+#include "lib/conf/conf.h"
 #include "lib/io/dns.h"
 #include "smtpd/session.h"
 
@@ -70,9 +71,9 @@ static void keep(struct span key, const struct dns_client *client, int64_t for_m
 void client_names(struct smtpd_session *s)
 {
 	struct span key = span_cstr(s->peer_text);
-	struct dns_client client;
+	struct dns_client client = { SPAN("unknown"), SPAN("unknown"), DNS_NXDOMAIN, DNS_NXDOMAIN };
 
-	if (!look_in_cache(key, &s->arena, &client)) {
+	if (conf->smtpd_peername_lookup && !look_in_cache(key, &s->arena, &client)) {
 		dns_client_look(&s->arena, &s->peer, &client);
 		keep(key, &client, client.name_status == DNS_TEMP ? KEEP_UNSURE_MS : KEEP_MS);
 	}

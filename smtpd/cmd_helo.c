@@ -10,16 +10,15 @@
 static bool greeted(struct smtpd_session *s, struct span name, bool esmtp)
 {
 	struct span helo = s->helo;
-	bool was_esmtp = s->esmtp;
 	const char *why;
 
 	transaction_reset(s);
-	s->helo = arena_span(&s->arena, span_head(name, 255));
-	s->esmtp = esmtp;
-	if (access_helo(s, &why))
+	s->helo = arena_span(&s->arena, name);
+	if (access_helo(s, esmtp ? "EHLO" : "HELO", &why)) {
+		s->esmtp = esmtp;
 		return true;
+	}
 	s->helo = helo;
-	s->esmtp = was_esmtp;
 	reply(s, "%s", why);
 	return false;
 }

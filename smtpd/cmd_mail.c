@@ -46,7 +46,7 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	unsigned flags = conf->strict_rfc821_envelopes ? SMTP_PARSE_STRICT : 0;
 	struct transaction *t = &s->txn;
 	struct smtp_mail mail;
-	struct span detail;
+	struct span detail, sender = SPAN_NONE;
 	enum smtp_cmd_err err;
 	const char *why;
 
@@ -63,15 +63,17 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, err, detail)));
 		return;
 	}
+	if (!addr_is_null(mail.from))
+		sender = idna_address(&s->cmd, route_rewrite(&s->cmd, addr_internal(&s->cmd, mail.from)));
+	if (sender.len && !address_has_place(sender)) {
+		reply(s, "501 5.1.7 Bad sender address syntax");
+		return;
+	}
 	if (!size_is_fine(s, &mail) || !smtpd_auth_mail(s, &mail) || !rates_allow(s, RATE_MESSAGE))
 		return;
 	/* The parsed pieces may point into the command line: the transaction outlives it. */
-	t->sender_given = arena_span(&t->arena, addr_external(&s->cmd, mail.from));
-	if (!addr_is_null(mail.from)) {
-		struct span sender = route_rewrite(&s->cmd, addr_internal(&s->cmd, mail.from));
-
-		t->env.sender = arena_span(&t->arena, idna_address(&s->cmd, sender));
-	}
+	t->sender_given = arena_span(&t->arena, addr_internal(&s->cmd, mail.from));
+	t->env.sender = arena_span(&t->arena, sender);
 	t->env.envid = arena_span(&t->arena, mail.envid);
 	t->env.sasl_user = s->sasl_user;
 	t->env.flags = envelope_flags(s, &mail);

@@ -30,12 +30,12 @@ void cmd_vrfy(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, "501 5.1.3 Bad recipient address syntax");
 		return;
 	}
-	given = addr_external(&s->cmd, addr);
+	given = addr_internal(&s->cmd, addr);
 	address = route_rewrite(&s->cmd, addr_internal(&s->cmd, addr));
 	if (s->trusted && !access_vrfy(s, address, given, &text))
 		reply(s, "%s", text);
 	else
-		reply(s, "252 2.0.0 " SPAN_FMT, SPAN_ARG(given));
+		reply(s, "252 2.0.0 " SPAN_FMT, SPAN_ARG(addr_external(&s->cmd, addr)));
 }
 
 void cmd_expn(struct smtpd_session *s, const struct smtp_cmd *cmd)

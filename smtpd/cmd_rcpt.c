@@ -5,6 +5,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/proto/idna.h"
+#include "lib/proto/mailhost.h"
 #include "lib/route/route.h"
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
@@ -22,7 +23,8 @@ static void begin_message(struct smtpd_session *s)
 		return;
 	queue_new_id(t->env.id);
 	if (s->is_unix) {
-		log_info("%s: uid=%u from=<" SPAN_FMT ">", t->env.id, (unsigned)s->unix_uid, SPAN_ARG(t->sender_given));
+		log_info("%s: uid=%u from=<" SPAN_FMT ">", t->env.id, (unsigned)s->unix_uid,
+			 SPAN_ARG(addr_quote(&s->cmd, t->sender_given)));
 		return;
 	}
 	log_hold(); /* together with what the content brings; transaction_reset lets go */
@@ -79,8 +81,8 @@ static bool expand(struct smtpd_session *s, struct span address, const struct qu
 	return true;
 }
 
-/* What access tables asked for: copies, or all of it to somebody else. Once, before the content is written. */
-void apply_recipient_actions(struct smtpd_session *s)
+/* Copies, or all of it to somebody else. */
+static void change_recipients(struct smtpd_session *s)
 {
 	struct transaction *t = &s->txn;
 	struct span rest = t->actions.bcc, line;
@@ -93,6 +95,26 @@ void apply_recipient_actions(struct smtpd_session *s)
 	htab_free(&t->seen);
 	t->env.nrcpts = 0;
 	add(t, route_rewrite(&s->cmd, t->actions.redirect), &(struct queue_rcpt){ 0 });
+}
+
+bool address_has_place(struct span address)
+{
+	struct span domain = addr_split(address).domain;
+
+	if (domain.len == 0 || domain.ptr[0] == '[')
+		return domain.len == 0 || mailhost_literal_valid(domain);
+	return mailhost_name_valid(domain) && !span_ends(domain, ".");
+}
+
+void apply_actions(struct smtpd_session *s)
+{
+	struct transaction *t = &s->txn;
+
+	change_recipients(s);
+	t->env.filter = t->actions.filter.len ? t->actions.filter : span_cstr(conf->content_filter);
+	if (t->actions.hold)
+		t->env.flags |= QUEUE_ON_HOLD;
+	t->env.held = t->actions.hold;
 }
 
 static struct span orcpt_text(struct transaction *t, const struct smtp_rcpt *rcpt)
@@ -134,8 +156,12 @@ void cmd_rcpt(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, err, detail)));
 		return;
 	}
-	given = addr_external(&s->cmd, rcpt.to);
+	given = addr_internal(&s->cmd, rcpt.to);
 	address = idna_address(&s->cmd, route_rewrite(&s->cmd, addr_internal(&s->cmd, rcpt.to)));
+	if (!address_has_place(address)) {
+		reply(s, "501 5.1.3 Bad recipient address syntax");
+		return;
+	}
 	if (!access_rcpt(s, address, given, &text)) {
 		reply(s, "%s", text);
 		return;

@@ -200,12 +200,11 @@ static void become(struct smtpd_session *s, const struct client *c)
 		s->sasl_method = c->login.len ? "XCLIENT" : NULL;
 	}
 	s->client = arena_printf(a, SPAN_FMT "[%s]", SPAN_ARG(s->client_name), s->peer_text);
-	s->trusted = route_in_mynetworks(&s->peer) == MAP_OK;
+	client_trust(s);
 	s->helo = c->has_helo ? arena_span(a, c->helo) : SPAN_NONE;
 	s->esmtp = c->esmtp;
 	s->rbl_asked = NULL;
 	s->put_off_client = s->put_off_helo = NULL;
-	s->actions = (struct access_actions){ 0 };
 }
 
 void cmd_xclient(struct smtpd_session *s, const struct smtp_cmd *cmd)

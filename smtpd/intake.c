@@ -74,13 +74,12 @@ struct intake *intake_begin(struct smtpd_session *s)
 	struct intake *in = mem_zalloc(sizeof *in);
 	struct span rest = s->txn.actions.prepend, line;
 
-	apply_recipient_actions(s);
 	submission_count(s);
+	apply_actions(s);
+	in->changes = s->txn.actions.changes;
 	smtp_data_decoder_init(&in->decoder, bare_lf_policy(s));
 	in->out = mem_alloc(INTAKE_OUT_BYTES);
 	buf_init(&in->head, (size_t)conf->header_size_limit);
-	if (s->txn.actions.hold)
-		s->txn.env.flags |= QUEUE_ON_HOLD;
 	in->writer = queue_create(&s->txn.env);
 	while (span_word(&rest, "\n", &line)) {
 		queue_write(in->writer, line);
@@ -148,20 +147,17 @@ static void store(struct smtpd_session *s, struct intake *in)
 {
 	struct queue_envelope *env = &s->txn.env;
 	struct queue_place place;
-	bool late_hold = s->txn.actions.hold && !(env->flags & QUEUE_ON_HOLD);
 
 	env->size = queue_written(in->writer);
-	env->held = s->txn.actions.hold;
+	if (in->changes != s->txn.actions.changes) { /* decided at the end of the content */
+		apply_actions(s);
+		queue_change_envelope(in->writer, env);
+	}
 	if (queue_commit(in->writer, &place) < 0) {
 		log_error("%s: queue file write error: %m", env->id);
 		reply_message(s, errno == ENOSPC || errno == EDQUOT ? "452 4.3.1 Insufficient system storage"
 							     : "451 4.3.0 Error: queue file write error");
 		return;
-	}
-	if (late_hold) {
-		env->flags |= QUEUE_ON_HOLD; /* what qmgr is told of it; on disk the journal says so */
-		if (queue_journal(env->id, &place, &(struct queue_journal_entry){ .type = QUEUE_REC_HOLD }, 1, true) < 0)
-			log_error("%s: cannot be held: %m", env->id);
 	}
 	log_message_id(s, in);
 	(void)!job_announce(env, &place);

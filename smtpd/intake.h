@@ -15,6 +15,7 @@ struct intake {
 	bool completed;       /* missing fields were added: these */
 	struct span added;
 	bool too_big;
+	unsigned changes;     /* those of the transaction's actions that the envelope knows */
 	char *out;            /* decoded piece */
 	/* BDAT: what the decoder of DATA does not do */
 	bool chunked, at_cr;

@@ -75,6 +75,12 @@ struct about_text about_text(const struct check *c, enum about about);
 bool parent_domain(struct span domain, struct span *name);
 enum decision check_domain(struct check *c, const struct use *u, struct span domain, struct span name, const char *what);
 enum decision check_address(struct check *c, const struct use *u, struct span address, struct span name, const char *what);
+/* dsn for a refusal of what: "5.1.1" of a recipient is "5.1.7" of a sender. */
+const char *fit_dsn(struct check *c, const char *dsn, const char *what);
+/* d, but a permission is a mistake of the configuration where the other side could give it to itself. */
+enum decision no_permission(struct check *c, const struct use *u, enum decision d);
+/* An address whose local part would send it elsewhere: with @, % or !. */
+bool is_routed(struct span address);
 /* What a table (or policy service) said about name. origin: the table, for log lines. */
 enum decision apply_result(struct check *c, const char *origin, struct span key, struct span value, struct span name,
 			   const char *what);
@@ -105,7 +111,8 @@ enum decision permit_auth_destination(struct check *c, const struct use *u);
 enum decision permit_mx_backup(struct check *c, const struct use *u);
 /* access_map.c */
 enum decision check_client_access(struct check *c, const struct use *u);
-enum decision check_domain_access(struct check *c, const struct use *u);  /* HELO, ETRN, reverse client name */
+enum decision check_reverse_client_access(struct check *c, const struct use *u);
+enum decision check_domain_access(struct check *c, const struct use *u);  /* HELO, ETRN */
 enum decision check_mail_access(struct check *c, const struct use *u);
 enum decision check_sasl_access(struct check *c, const struct use *u);
 enum decision check_ccert_access(struct check *c, const struct use *u);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Rules about sender and recipient. */
+#include <string.h>
+
 #include "lib/conf/conf.h"
 #include "lib/io/dns.h"
 #include "lib/map/match.h"
@@ -40,6 +42,8 @@ enum decision reject_non_fqdn_address(struct check *c, const struct use *u)
 	ptrdiff_t at = span_rchr(t.name, '@');
 	struct span domain = at < 0 ? SPAN_NONE : span_skip(t.name, (size_t)at + 1);
 
+	if (domain.len > 1 && domain.ptr[domain.len - 1] == '.')
+		domain.len--;
 	if (!t.present || (domain.len && (domain.ptr[0] == '[' || (span_chr(domain, '.') > 0 && mailhost_name_valid(domain)))))
 		return NEXT;
 	if (u->rule->about == ABOUT_RECIPIENT && span_iis(t.name, "postmaster"))
@@ -48,7 +52,7 @@ enum decision reject_non_fqdn_address(struct check *c, const struct use *u)
 		      SPAN_ARG(t.name), t.what);
 }
 
-/* A domain that no answer could reach. One of ours needs no DNS. */
+/* A domain that no answer could reach. One that is ours in the end needs no DNS. */
 static enum decision domain_must_exist(struct check *c, struct about_text t, bool is_sender)
 {
 	struct dns_answer answer;
@@ -74,43 +78,53 @@ static enum decision domain_must_exist(struct check *c, struct about_text t, boo
 enum decision reject_unknown_domain(struct check *c, const struct use *u)
 {
 	struct about_text t = about_text(c, u->rule->about);
+	enum route_class class;
+	bool temp;
 
 	if (!t.present || t.domain.len == 0 || t.domain.ptr[0] == '[')
 		return NEXT;
-	switch (route_is_ours(t.domain)) {
-	case MAP_OK:
-		return NEXT;
-	case MAP_TEMP:
+	class = route_class_of(t.domain, &temp);
+	if (temp)
 		return refuse_lookup(c, t.name);
-	default:
-		return domain_must_exist(c, t, u->rule->about == ABOUT_SENDER);
-	}
+	return class == ROUTE_RELAY || class == ROUTE_DEFAULT ? domain_must_exist(c, t, u->rule->about == ABOUT_SENDER) : NEXT;
+}
+
+/* Postfix's words: a sender of ours that does not exist is 5.1.0, one that could not be sent to says why. */
+static const char *unlisted_dsn(struct check *c, struct about_text t, const struct verdict *v)
+{
+	bool temp;
+
+	if (strcmp(t.what, "Sender address") == 0 && span_starts(v->text, "User unknown") &&
+	    route_class_of(t.domain, &temp) != ROUTE_VIRTUAL_ALIAS)
+		return "5.1.0";
+	return fit_dsn(c, v->dsn, t.what);
 }
 
 enum decision reject_unlisted(struct check *c, const struct use *u)
 {
 	struct about_text t = about_text(c, u->rule->about);
 	struct span address = u->rule->about == ABOUT_SENDER ? c->s->txn.env.sender : c->recipient;
+	bool *asked = u->rule->about == ABOUT_SENDER ? &c->sender_listed : &c->rcpt_listed;
 	int code = 450;
 	struct verdict v;
 
-	*(u->rule->about == ABOUT_SENDER ? &c->sender_listed : &c->rcpt_listed) = true;
-	if (!t.present)
+	if (!t.present || *asked)
 		return NEXT;
+	*asked = c->warn_depth == 0;
 	v = route_recipient(&c->s->cmd, address, &code);
 	if (v.class == VERDICT_OK)
 		return NEXT;
-	if (v.class == VERDICT_TEMP)
+	if (code == 0)
 		return refuse_lookup(c, t.name);
 	/* The code is a parameter; the class of the enhanced code follows it. */
-	return refuse(c, code, u->rule->about == ABOUT_SENDER ? "5.1.0" : v.dsn, "<" SPAN_FMT ">: %s rejected: " SPAN_FMT,
+	return refuse(c, code, unlisted_dsn(c, t, &v), "<" SPAN_FMT ">: %s rejected: " SPAN_FMT,
 		      SPAN_ARG(t.name), t.what, SPAN_ARG(v.text));
 }
 
 /* A bounce has one recipient: whoever sends one to several is no mail system. */
 enum decision reject_multi_recipient_bounce(struct check *c, const struct use *u)
 {
-	bool more = c->s->txn.accepted > (c->stage == ACCESS_RECIPIENT || c->stage == ACCESS_RELAY ? 0 : 1);
+	bool more = c->s->txn.accepted > (strcmp(c->where, "RCPT") == 0 ? 0 : 1);
 
 	(void)u;
 	if (!c->s->txn.have_sender || c->s->txn.env.sender.len || !more)
@@ -121,18 +135,22 @@ enum decision reject_multi_recipient_bounce(struct check *c, const struct use *u
 
 /* --- relaying ----------------------------------------------------------------------------------------------------- */
 
+bool is_routed(struct span address)
+{
+	struct span local = addr_split(address).local;
+
+	return span_chr(local, '@') >= 0 || (conf->allow_percent_hack && span_chr(local, '%') >= 0) ||
+	       (conf->swap_bangpath && span_chr(local, '!') >= 0);
+}
+
 /* A destination of ours, not one that a local part with % or ! would send elsewhere (RFC 5321 7.7, hazards of old relays). */
 static enum map_status our_destination(const struct check *c)
 {
 	struct span domain = addr_split(c->recipient).domain;
-	struct span local = span_head(c->recipient, c->recipient.len - domain.len - (domain.len > 0));
 
 	if (domain.len == 0)
 		return MAP_OK;
-	if (span_chr(local, '@') >= 0 || (conf->allow_percent_hack && span_chr(local, '%') >= 0) ||
-	    (conf->swap_bangpath && span_chr(local, '!') >= 0))
-		return MAP_NOTFOUND;
-	return route_is_ours(domain);
+	return is_routed(c->recipient) ? MAP_NOTFOUND : route_is_ours(domain);
 }
 
 static enum decision unauth_destination(struct check *c, int code)
@@ -158,7 +176,7 @@ enum decision reject_unauth_destination(struct check *c, const struct use *u)
 enum decision defer_unauth_destination(struct check *c, const struct use *u)
 {
 	(void)u;
-	return unauth_destination(c, 454);
+	return unauth_destination(c, (int)conf->relay_domains_reject_code - 100);
 }
 
 enum decision permit_auth_destination(struct check *c, const struct use *u)

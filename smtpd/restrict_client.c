@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Rules about the client's address and session. */
 #include "lib/conf/conf.h"
+#include "lib/route/route.h"
 #include "smtpd/restrict.h"
-
-enum { INTERFACES_MAX = 256 };
 
 enum decision permit_mynetworks(struct check *c, const struct use *u)
 {
 	(void)u;
-	return c->s->trusted ? PERMIT : NEXT;
+	return c->s->trusted ? PERMIT : c->s->trust_unknown ? refuse_lookup(c, c->name) : NEXT;
 }
 
 enum decision permit_inet_interfaces(struct check *c, const struct use *u)
 {
-	struct netaddr own[INTERFACES_MAX];
-	size_t n = netaddr_interfaces(own, INTERFACES_MAX);
-
 	(void)u;
-	for (size_t i = 0; i < n; i++)
-		if (netaddr_eq(&own[i], &c->s->peer))
-			return PERMIT;
-	return NEXT;
+	return route_is_interface(&c->s->peer) ? PERMIT : NEXT;
 }
 
 enum decision permit_sasl_authenticated(struct check *c, const struct use *u)

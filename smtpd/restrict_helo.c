@@ -5,6 +5,15 @@
 #include "lib/proto/mailhost.h"
 #include "smtpd/restrict.h"
 
+/* Letters past ASCII come with SMTPUTF8, which a client can only ask for later. */
+static bool all_ascii(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.ptr[i] > 127)
+			return false;
+	return true;
+}
+
 static enum decision invalid(struct check *c, const char *what)
 {
 	return refuse(c, (int)conf->invalid_hostname_reject_code, "5.5.2", "<" SPAN_FMT ">: Helo command rejected: %s",
@@ -22,7 +31,7 @@ enum decision reject_invalid_helo(struct check *c, const struct use *u)
 		return mailhost_literal_valid(helo) ? NEXT : invalid(c, "invalid ip address");
 	if (mailhost_ip_valid(helo))
 		return NEXT;
-	return mailhost_name_valid(helo) ? NEXT : invalid(c, "Invalid name");
+	return mailhost_name_valid(helo) && all_ascii(helo) ? NEXT : invalid(c, "Invalid name");
 }
 
 enum decision reject_non_fqdn_helo(struct check *c, const struct use *u)
@@ -30,7 +39,11 @@ enum decision reject_non_fqdn_helo(struct check *c, const struct use *u)
 	enum mailhost_helo kind = mailhost_helo_kind(c->s->helo);
 
 	(void)u;
-	if (c->s->helo.len == 0 || kind == MAILHOST_HELO_FQDN || kind == MAILHOST_HELO_LITERAL)
+	if (c->s->helo.len == 0 || kind == MAILHOST_HELO_LITERAL)
+		return NEXT;
+	if (c->s->helo.ptr[0] == '[')
+		return invalid(c, "invalid ip address");
+	if (kind == MAILHOST_HELO_FQDN && (c->s->txn.env.flags & QUEUE_SMTPUTF8 || all_ascii(c->s->helo)))
 		return NEXT;
 	return refuse(c, (int)conf->non_fqdn_reject_code, "5.5.2",
 		      "<" SPAN_FMT ">: Helo command rejected: need fully-qualified hostname", SPAN_ARG(c->s->helo));
@@ -43,8 +56,10 @@ enum decision reject_unknown_helo(struct check *c, const struct use *u)
 	enum dns_status status;
 
 	(void)u;
-	if (helo.len == 0 || helo.ptr[0] == '[' || mailhost_ip_valid(helo))
-		return helo.len && helo.ptr[0] != '[' ? invalid(c, "Invalid name") : NEXT;
+	if (helo.len == 0)
+		return NEXT;
+	if (helo.ptr[0] == '[')
+		return mailhost_literal_valid(helo) ? NEXT : invalid(c, "invalid ip address");
 	status = dns_addresses(&c->s->cmd, helo, DNS_WANT_A | DNS_WANT_AAAA, &answer);
 	if (status == DNS_NXDOMAIN || status == DNS_NODATA)
 		status = dns_lookup(&c->s->cmd, helo, DNS_MX, &answer);

@@ -63,6 +63,16 @@ static void punish(struct smtpd_session *s)
 	}
 }
 
+/* soft_bounce: nothing is refused for good. */
+static void soften(char *text)
+{
+	if (!conf->soft_bounce || text[0] != '5')
+		return;
+	text[0] = '4';
+	if (strncmp(text + 3, " 5.", 3) == 0)
+		text[4] = '4';
+}
+
 void reply(struct smtpd_session *s, const char *fmt, ...)
 {
 	char text[1024];
@@ -73,6 +83,7 @@ void reply(struct smtpd_session *s, const char *fmt, ...)
 	va_end(ap);
 	if (text[0] == '4' || text[0] == '5')
 		punish(s);
+	soften(text);
 	if (strncmp(text, "421", 3) == 0 || strncmp(text, "521", 3) == 0)
 		s->quit = true;
 	stream_printf(s->stream, "%s\r\n", text);
@@ -94,7 +105,7 @@ void transaction_reset(struct smtpd_session *s)
 	htab_free(&s->txn.seen);
 	intake_abort(s->txn.intake);
 	arena_reset(&kept);
-	s->txn = (struct transaction){ .arena = kept, .actions = s->actions };
+	s->txn = (struct transaction){ .arena = kept };
 }
 
 const char *smtpd_protocol(const struct smtpd_session *s)
@@ -112,13 +123,14 @@ void log_reject(const struct smtpd_session *s, const char *stage, const char *te
 void log_reject_as(const struct smtpd_session *s, const char *decision, const char *stage, const char *text, struct span rcpt)
 {
 	const struct transaction *t = &s->txn;
+	struct arena tmp = ARENA_INIT;
 	struct buf more;
 
 	buf_init(&more, LOG_LINE_MAX);
 	if (t->have_sender)
-		buf_addf(&more, " from=<" SPAN_FMT ">", SPAN_ARG(t->sender_given));
+		buf_addf(&more, " from=<" SPAN_FMT ">", SPAN_ARG(addr_quote(&tmp, t->sender_given)));
 	if (rcpt.len)
-		buf_addf(&more, " to=<" SPAN_FMT ">", SPAN_ARG(rcpt));
+		buf_addf(&more, " to=<" SPAN_FMT ">", SPAN_ARG(addr_quote(&tmp, rcpt)));
 	buf_addf(&more, " proto=%s", smtpd_protocol(s));
 	if (s->helo.len)
 		buf_addf(&more, " helo=<" SPAN_FMT ">", SPAN_ARG(s->helo));
@@ -126,6 +138,7 @@ void log_reject_as(const struct smtpd_session *s, const char *decision, const ch
 		 buf_cstr(&more));
 	log_release(); /* whoever watches the log for refusals must not wait for the end of the message */
 	buf_free(&more);
+	arena_free(&tmp);
 }
 
 /* --- the end of a session ----------------------------------------------------------------------------------------- */
@@ -287,6 +300,14 @@ static bool spoke_before_banner(int fd)
 	return conf->smtpd_forbid_unauth_pipelining && poll(&p, 1, 0) > 0 && p.revents & POLLIN;
 }
 
+void client_trust(struct smtpd_session *s)
+{
+	enum map_status st = route_in_mynetworks(&s->peer);
+
+	s->trusted = st == MAP_OK;
+	s->trust_unknown = st == MAP_TEMP;
+}
+
 static void identify(struct smtpd_session *s, const struct service_session *ss)
 {
 	s->is_unix = ss->peer.family == AF_UNIX || ss->peer.family == 0;
@@ -301,7 +322,7 @@ static void identify(struct smtpd_session *s, const struct service_session *ss)
 	netaddr_text(&s->peer, s->peer_text);
 	client_names(s);
 	s->client = arena_printf(&s->arena, SPAN_FMT "[%s]", SPAN_ARG(s->client_name), s->peer_text);
-	s->trusted = route_in_mynetworks(&s->peer) == MAP_OK;
+	client_trust(s);
 }
 
 static void dialogue(struct smtpd_session *s)

@@ -26,7 +26,8 @@
 /* What an access table or policy service wants done with a message that is accepted. Lists: one a line. */
 struct access_actions {
 	bool hold, discard;
-	struct span redirect, bcc, prepend;
+	struct span redirect, bcc, prepend, filter;
+	unsigned changes; /* of what the envelope depends on */
 };
 
 /* What is kept of one message between MAIL and the end of DATA. */
@@ -34,12 +35,12 @@ struct transaction {
 	struct arena arena;            /* everything below lives here */
 	bool have_sender;
 	struct queue_envelope env;     /* id set with the first accepted recipient */
-	struct span sender_given;      /* as in MAIL FROM, external form, for log lines */
+	struct span sender_given;      /* as in MAIL FROM, internal form, for texts */
 	size_t rcpt_capacity;
 	size_t accepted;               /* RCPT commands answered 250 */
 	struct span sasl_sender;       /* MAIL ... AUTH= */
 	struct htab seen;              /* recipients already in the envelope */
-	struct span recipient_given;   /* the last accepted recipient, external form */
+	struct span recipient_given;   /* the last accepted recipient, the same */
 	uint64_t size;                 /* as announced with MAIL, then as received */
 	struct access_actions actions;
 	const char *put_off_sender;    /* a reply that waits for RCPT (access.c), or NULL */
@@ -67,6 +68,7 @@ struct smtpd_session {
 	bool esmtp;
 	const struct tls_info *tls;    /* what the connection is protected by; NULL: nothing */
 	bool trusted;                  /* inside mynetworks, or local */
+	bool trust_unknown;            /* mynetworks could not be asked: nothing may be decided by it */
 	struct span sasl_user;         /* who has authenticated; empty: nobody */
 	const char *sasl_method;       /* how */
 	bool refused;                  /* at connect: nothing but QUIT is left */
@@ -76,7 +78,6 @@ struct smtpd_session {
 	enum smtp_verb last_verb;
 	unsigned count_ok[SMTP_VERBS], count_all[SMTP_VERBS]; /* for the disconnect line */
 	const char *put_off_client, *put_off_helo; /* replies that wait for RCPT (access.c), or NULL */
-	struct access_actions actions; /* what is to be done with every message of this session */
 	struct rbl_cached *rbl_asked;  /* rbl.c */
 	struct transaction txn;
 };
@@ -116,7 +117,10 @@ void cmd_help(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_starttls(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void cmd_quit(struct smtpd_session *s, const struct smtp_cmd *cmd);
 
-/* Log a refusal in Postfix's shape: "QID: reject: RCPT from name[ip]: TEXT; from=<> to=<> proto= helo=<>". */
+/* Is the domain of this rewritten address a host name or an address literal? Else nothing can be sent there (cmd_rcpt.c). */
+bool address_has_place(struct span address);
+
+/* Log a refusal in Postfix's shape; rcpt in internal form: "QID: reject: RCPT from name[ip]: TEXT; from=<> to=<> proto= helo=<>". */
 void log_reject(const struct smtpd_session *s, const char *stage, const char *text, struct span rcpt);
 /* The same line with another word: "reject_warning", "hold", "discard", ... */
 void log_reject_as(const struct smtpd_session *s, const char *decision, const char *stage, const char *text, struct span rcpt);
@@ -126,11 +130,14 @@ bool xclient_allowed(const struct smtpd_session *s);
 bool xforward_allowed(const struct smtpd_session *s);
 const char *xforward_log(struct smtpd_session *s);
 
-/* Recipients that access tables added, or put in place of all others (cmd_rcpt.c). */
-void apply_recipient_actions(struct smtpd_session *s);
+/* What access tables want done with the message, into its envelope: other recipients, a filter, hold (cmd_rcpt.c). */
+void apply_actions(struct smtpd_session *s);
 
 /* "SMTP", "ESMTP": for log lines, Received: and policy services. */
 const char *smtpd_protocol(const struct smtpd_session *s);
+
+/* trusted and trust_unknown, by the address of the client. */
+void client_trust(struct smtpd_session *s);
 
 /* Fill in the names of the client, from a cache that all sessions share (client_name.c). In s->arena. */
 void client_names(struct smtpd_session *s);

@@ -92,6 +92,8 @@ static void show_envelope(struct arena *a, const struct queue_envelope *env)
 	show_flags(env->flags);
 	if (env->client.len > 0)
 		show_field("client", printable(a, env->client));
+	if (env->filter.len > 0)
+		show_field("content_filter", printable(a, env->filter));
 	if (env->sasl_user.len > 0)
 		show_field("sasl_username", printable(a, env->sasl_user));
 	if (env->envid.len > 0)

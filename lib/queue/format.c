@@ -69,6 +69,8 @@ void format_put_envelope(struct buf *b, const struct queue_envelope *env)
 		pack_span(b, r->orcpt);
 		pack_u8(b, r->notify);
 	}
+	if (env->filter.len) /* rare, and messages of older versions end here */
+		pack_span(b, env->filter);
 }
 
 bool format_get_envelope(struct span bytes, struct arena *a, struct queue_envelope *env_r)
@@ -103,6 +105,8 @@ bool format_get_envelope(struct span bytes, struct arena *a, struct queue_envelo
 		r->orcpt = unpack_span(&u);
 		r->notify = unpack_u8(&u);
 	}
+	if (!u.bad && u.rest.len)
+		env_r->filter = unpack_span(&u);
 	return unpack_done(&u);
 }
 

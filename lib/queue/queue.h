@@ -76,6 +76,7 @@ struct queue_envelope {
 	uint32_t flags;
 	struct span client;   /* "name[1.2.3.4]", for bounces and logs; empty when local */
 	struct span sasl_user;
+	struct span filter;   /* "transport:nexthop" that all of it goes by, whatever the recipients; empty: by their routes */
 	struct queue_rcpt *rcpts;
 	size_t nrcpts;
 	/* from the journal: */
@@ -108,6 +109,8 @@ struct queue_writer *queue_create(const struct queue_envelope *env);
 /* Append content (LF line ends). Errors are remembered for queue_commit. */
 void queue_write(struct queue_writer *w, struct span content);
 uint64_t queue_written(const struct queue_writer *w); /* content bytes so far */
+/* Another envelope in place of that of queue_create, with the same id: what was decided at the end of the content. */
+void queue_change_envelope(struct queue_writer *w, const struct queue_envelope *env);
 /*
  * Make the message durable and put it in its place. 0: it is in the queue for good, *place_r says where. -1 and errno: it is
  * not there and left nothing behind. Frees w either way.

@@ -116,6 +116,51 @@ static void flush(struct queue_writer *w, struct span more)
 	buf_reset(&w->pending);
 }
 
+/* What was written so far follows the new envelope into a file of its own. */
+static void move_content(struct queue_writer *w, int from, uint64_t at, uint64_t end)
+{
+	static const char blank[FORMAT_HEADER_BYTES];
+	char *piece = mem_alloc(MEMORY_BYTES);
+
+	if (unlinkat(w->dir, w->temp, 0) < 0)
+		fail(w);
+	w->fd = -1;
+	if (w->err == 0)
+		start_file(w, blank, SPAN_NONE);
+	while (w->err == 0 && at < end) {
+		size_t want = end - at < MEMORY_BYTES ? (size_t)(end - at) : MEMORY_BYTES;
+		ssize_t n = pread(from, piece, want, (off_t)at);
+
+		if (n > 0) {
+			struct iovec iov = { piece, (size_t)n };
+
+			write_all(w, &iov, 1);
+			at += (uint64_t)n;
+		} else if (n == 0 || errno != EINTR) {
+			errno = n == 0 ? EIO : errno;
+			fail(w);
+		}
+	}
+	free(piece);
+}
+
+void queue_change_envelope(struct queue_writer *w, const struct queue_envelope *env)
+{
+	uint64_t at = FORMAT_HEADER_BYTES + w->envelope.len, end = at + w->header.content_len - w->pending.len;
+	int from = w->fd;
+
+	buf_reset(&w->envelope);
+	format_put_envelope(&w->envelope, env);
+	if (w->envelope.overflow && w->err == 0)
+		w->err = EMSGSIZE;
+	if (from < 0)
+		return;
+	if (w->err == 0)
+		move_content(w, from, at, end);
+	if (w->fd != from)
+		close(from);
+}
+
 void queue_write(struct queue_writer *w, struct span content)
 {
 	if (w->err)

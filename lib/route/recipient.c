@@ -7,9 +7,10 @@
 #include "lib/route/route.h"
 #include "lib/route/tables.h"
 
+/* A table cannot be asked: that says nothing about the recipient. */
 static struct verdict temporary(struct arena *a, int *code_r)
 {
-	*code_r = 451;
+	*code_r = 0;
 	return verdict_make(a, "4.3.0", "Temporary lookup failure");
 }
 
@@ -35,13 +36,37 @@ static struct verdict refuse(struct arena *a, enum route_class class, int *code_
 	};
 
 	*code_r = (int)codes[class];
+	if (!conf->show_user_unknown_table_name && class != ROUTE_VIRTUAL_ALIAS)
+		return verdict_make(a, *code_r < 500 ? "4.1.1" : "5.1.1", "User unknown");
 	return verdict_make(a, *code_r < 500 ? "4.1.1" : "5.1.1", "User unknown in %s table", tables[class]);
 }
 
-/* RFC 5321 4.5.1: mail for the postmaster is taken; notices about notices are ours to receive. */
+/* RFC 5321 4.5.1: mail for the postmaster is taken; notices, and notices about them, have these names of ours. */
 static bool always_exists(struct span local)
 {
-	return span_iis(local, "postmaster") || span_iis(local, conf->double_bounce_sender);
+	return span_iis(local, "postmaster") || span_iis(local, "MAILER-DAEMON") || span_iis(local, conf->double_bounce_sender);
+}
+
+/* transport_maps may say that nothing can be sent there: error:5.1.2 text, retry:text. False: the address has a way. */
+static bool has_no_way(struct arena *a, struct span address, enum map_status *st, struct verdict *v_r, int *code_r)
+{
+	struct route r = { 0 };
+	const char *dsn = NULL;
+	struct span text, word;
+	bool for_now;
+
+	*st = route_resolve(a, address, &r);
+	for_now = *st == MAP_OK && span_is(r.transport, "retry");
+	if (*st != MAP_OK || (!for_now && !span_is(r.transport, "error")))
+		return false;
+	text = r.nexthop;
+	*code_r = for_now ? 450 : 550;
+	if (span_word(&text, " \t", &word) && verdict_dsn_valid(word))
+		dsn = arena_printf(a, "%c" SPAN_FMT, for_now ? '4' : '5', SPAN_ARG(span_skip(word, 1)));
+	else
+		text = r.nexthop;
+	*v_r = verdict_make(a, dsn ? dsn : for_now ? "4.1.1" : "5.1.1", SPAN_FMT, SPAN_ARG(span_trim(text)));
+	return true;
 }
 
 static struct map_list *recipients_of(enum route_class class)
@@ -65,14 +90,20 @@ struct verdict route_recipient(struct arena *a, struct span address, int *code_r
 	enum route_class class = route_class_of(addr.domain, &temp);
 	struct map_list *recipients = recipients_of(class);
 	struct span value, ext;
+	struct verdict no_way;
 	enum map_status st;
 
 	if (temp)
 		return temporary(a, code_r);
-	if (class == ROUTE_LOCAL && always_exists(addr.local))
-		return exists(a, code_r);
 	st = map_list_get_address(route_tables.virtual_alias, a, address, conf->recipient_delimiter,
 				  class == ROUTE_LOCAL || span_iis(addr.domain, conf->myorigin), &value, &ext);
+	if (st == MAP_NOTFOUND && class != ROUTE_VIRTUAL_ALIAS) {
+		if (has_no_way(a, address, &st, &no_way, code_r))
+			return no_way;
+		st = st == MAP_OK ? MAP_NOTFOUND : st;
+	}
+	if (st == MAP_NOTFOUND && class == ROUTE_LOCAL && always_exists(addr.local))
+		return exists(a, code_r);
 	if (st == MAP_NOTFOUND && recipients && !map_list_empty(recipients))
 		st = map_list_get_address(recipients, a, address, conf->recipient_delimiter, class == ROUTE_LOCAL,
 					  &value, &ext);

@@ -115,3 +115,17 @@ enum map_status route_resolve(struct arena *a, struct span address, struct route
 	route_r->destination = is_per_user(transport) ? user_destination(a, addr) : arena_lower(a, nexthop);
 	return MAP_OK;
 }
+
+void route_filtered(struct arena *a, struct span filter, struct span address, struct route *route_r)
+{
+	struct span transport, nexthop, domain = addr_split(address).domain;
+
+	split_transport(filter, &transport, &nexthop);
+	if (nexthop.len == 0)
+		nexthop = domain.len ? domain : span_cstr(conf->myhostname);
+	*route_r = (struct route){ .class = ROUTE_DEFAULT,
+				   .transport = arena_span(a, transport),
+				   .nexthop = arena_span(a, nexthop),
+				   .destination = is_per_user(transport) ? user_destination(a, addr_split(address))
+									 : arena_lower(a, nexthop) };
+}

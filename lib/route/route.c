@@ -16,9 +16,8 @@ struct route_tables route_tables;
 
 static void add_own(const struct netaddr *addr)
 {
-	for (size_t i = 0; i < route_tables.nown; i++)
-		if (netaddr_eq(&route_tables.own[i], addr))
-			return;
+	if (route_is_own(addr))
+		return;
 	if (route_tables.nown < ROUTE_OWN_ADDRS_MAX)
 		route_tables.own[route_tables.nown++] = *addr;
 }
@@ -72,6 +71,24 @@ static void add_list(const char *parameter, const char *list)
 	arena_free(&tmp);
 }
 
+static bool among(const struct netaddr *addr, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (netaddr_eq(&route_tables.own[i], addr))
+			return true;
+	return false;
+}
+
+bool route_is_interface(const struct netaddr *addr)
+{
+	return among(addr, route_tables.ninterfaces);
+}
+
+bool route_is_own(const struct netaddr *addr)
+{
+	return among(addr, route_tables.nown);
+}
+
 bool route_literal_is_own(struct span domain)
 {
 	struct addr_ip ip;
@@ -81,10 +98,7 @@ bool route_literal_is_own(struct span domain)
 		return false;
 	addr.family = (sa_family_t)ip.family;
 	memcpy(addr.bytes, ip.bytes, sizeof addr.bytes);
-	for (size_t i = 0; i < route_tables.nown; i++)
-		if (netaddr_eq(&route_tables.own[i], &addr))
-			return true;
-	return false;
+	return route_is_own(&addr);
 }
 
 /* --- start -------------------------------------------------------------------------------------------------------- */
@@ -156,6 +170,7 @@ void route_init(void)
 	t->transport = map_list_open(conf->transport_maps);
 	t->nown = 0;
 	add_list("inet_interfaces", conf->inet_interfaces);
+	t->ninterfaces = t->nown;
 	add_list("proxy_interfaces", conf->proxy_interfaces);
 	warn_of_double_domains();
 	warn_of_next_hops();

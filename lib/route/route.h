@@ -33,14 +33,17 @@ enum route_class route_class_of(struct span domain, bool *temp_r); /* temp_r: a 
 enum map_status route_resolve(struct arena *a, struct span address, struct route *route_r)
     __attribute__((warn_unused_result));
 
+/* By a content filter instead: "transport:nexthop"; without a next hop it is the domain of the address. */
+void route_filtered(struct arena *a, struct span filter, struct span address, struct route *route_r);
+
 /* May mail be sent to this domain by a stranger: local, virtual alias, virtual mailbox or relay domain (and
  * subdomains). */
 enum map_status route_is_ours(struct span domain);
 
 /*
- * Does the recipient exist? OK (also when the class's recipient maps are empty), PERM with Postfix's reply text
- * ("5.1.1", "User unknown in local recipient table", ...) or TEMP. address is rewritten. code_r: the SMTP reply code
- * (unknown_*_reject_code).
+ * Does the recipient exist? OK (also when the class's recipient maps are empty), or why not with Postfix's reply text
+ * ("5.1.1", "User unknown in local recipient table", ..., or what error: or retry: in transport_maps says). address is
+ * rewritten. code_r: the SMTP reply code (unknown_*_reject_code); 0 when a table could not be asked.
  */
 struct verdict route_recipient(struct arena *a, struct span address, int *code_r);
 
@@ -51,6 +54,10 @@ struct verdict route_recipient(struct arena *a, struct span address, int *code_r
 enum map_status route_virtual_alias(struct arena *a, struct span address, size_t max, struct span **list_r,
 				    size_t *n_r);
 
-/* Is the client inside mynetworks? */
+/* Is this an address of inet_interfaces? One of those or of proxy_interfaces? */
 struct netaddr;
+bool route_is_interface(const struct netaddr *addr);
+bool route_is_own(const struct netaddr *addr);
+
+/* Is the client inside mynetworks? */
 enum map_status route_in_mynetworks(const struct netaddr *client);

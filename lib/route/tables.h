@@ -12,6 +12,7 @@ struct route_tables {
 	struct map_list *local_recipients, *virtual_alias, *virtual_mailbox, *relay_recipients, *transport;
 	struct netaddr own[ROUTE_OWN_ADDRS_MAX]; /* inet_interfaces and proxy_interfaces */
 	size_t nown;
+	size_t ninterfaces; /* so many of them are of inet_interfaces */
 };
 
 extern struct route_tables route_tables;

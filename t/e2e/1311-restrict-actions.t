@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: BSD-2-Clause
-# What access tables and policy services do besides saying no: HOLD, DISCARD, REDIRECT, BCC, PREPEND; policy services that answer,
+# What access tables and policy services do besides saying no: HOLD, DISCARD, REDIRECT, BCC, PREPEND, FILTER, also when the content is
+# there already; policy services that answer,
 # hang, talk nonsense or are not there; lists whose answer is about us.
 use strict;
 use warnings;
@@ -40,7 +41,8 @@ if (!$server) {
 			if ($what eq 'hang') { sleep 60; POSIX::_exit(0) }
 			print {$c} +{ dunno => "action=DUNNO\n\n", reject => "action=reject by policy\n\n", greylist => "action=defer_if_permit try later\n\n",
 				nonsense => "hello\n\n", long => 'action=' . 'x' x 10000 . "\n\n", hold => "action=HOLD\n\n",
-				prepend => "action=PREPEND X-Policy: seen\n\n" }->{$what} // "action=OK\n\n";
+				prepend => "action=PREPEND X-Policy: seen\n\n", redirect => "action=REDIRECT bob\@example.test\n\n",
+				bcc => "action=BCC bob\@example.test\n\n", filter => "action=FILTER discard:\n\n", throw => "action=DISCARD\n\n" }->{$what} // "action=OK\n\n";
 			$c->flush;
 			%a = ();
 		}
@@ -57,7 +59,7 @@ my $dns = SmtpTest::Dns->new('1.0.0.127.quota.test A' => [ $A->('127.255.255.254
 my $endpoint = "inet:127.0.0.1:$policy_port";
 my $p = Posthouse->new(relay => '192.0.2.1', main => { smtp_dns_server => "127.0.0.1:$dns->{port}", smtpd_error_sleep_time => 0,
 	smtpd_policy_service_timeout => '1s', smtpd_policy_service_retry_delay => '0s' }, services => <<END);
-3001 inet n - - - - smtpd -o { smtpd_sender_restrictions = check_sender_access inline:{ { h\@x.test = HOLD }, { d\@x.test = DISCARD }, { r\@x.test = REDIRECT bob\@example.test }, { b\@x.test = BCC bob\@example.test }, { p\@x.test = PREPEND X-Seen: yes }, { f\@x.test = FILTER smtp:x } } }
+3001 inet n - - - - smtpd -o { smtpd_sender_restrictions = check_sender_access inline:{ { h\@x.test = HOLD }, { d\@x.test = DISCARD }, { r\@x.test = REDIRECT bob\@example.test }, { b\@x.test = BCC bob\@example.test }, { p\@x.test = PREPEND X-Seen: yes }, { f\@x.test = FILTER discard: }, { n\@x.test = FILTER nowhere } } }
 3002 inet n - - - - smtpd -o { smtpd_recipient_restrictions = check_policy_service $endpoint }
 3003 inet n - - - - smtpd -o { smtpd_recipient_restrictions = check_policy_service { $endpoint, timeout=1s, try_limit=1, default_action=DUNNO } }
 3004 inet n - - - - smtpd -o { smtpd_client_restrictions = reject_rbl_client quota.test, reject_rbl_client wild.test, reject_rbl_client down.test }
@@ -96,7 +98,11 @@ subtest 'access tables' => sub {
 	like $bob, qr/Subject: from r\@x/, 'REDIRECT goes there';
 	unlike $alice, qr/Subject: from [hdr]\@x/, 'and nowhere else; neither does what is held or discarded';
 	like $_, qr/Subject: from b\@x/, 'BCC' for $alice, $bob;
-	is try('f@x.test', 3001), '451 4.3.5 Server configuration error', 'FILTER is not there';
+	my $filtered = deliver('f@x.test', 3001);
+	like $p->wait_log(qr/$filtered: to=<alice\@example\.test>/, from => 0), qr/relay=none,.*status=sent \(/, 'FILTER: by that transport';
+	deliver('n@x.test', 3001);
+	$p->wait_log(qr/warning: access table .* entry "n\@x\.test" requires transport:destination/, from => 0);
+	pass 'FILTER without one';
 	my ($status) = $p->tool('postsuper', '-H', $held);
 	$p->wait_log(qr/$held: to=<alice\@example\.test>.*status=sent/, from => 0);
 	is $status, 0, 'what was held is released';
@@ -120,6 +126,24 @@ subtest 'policy services' => sub {
 	deliver('prepend@x.test', 3006);
 	deliver('hold@x.test', 3006);
 	like +($p->tool('postqueue', '-p'))[1], qr/!/, 'HOLD at the end of the message';
+	# The envelope is changed when the content is written: in memory, or in a file that has to be written anew.
+	my @size = (small => 10, large => 200_000);
+	while (my ($what, $bytes) = splice @size, 0, 2) {
+		my $text = sub { "Subject: $what $_[0]\n\n" . join('', map { sprintf "line %06d\n", $_ } 1 .. $bytes / 12) . "the end\n" };
+		my %id = map { $_ => $p->send_mail(from => "$_\@x.test", port => 3006, text => $text->($_)) } qw(redirect bcc filter hold prepend throw);
+		like $p->wait_log(qr/qmgr.*$id{redirect}: from=/, from => 0), qr/nrcpt=1/, "REDIRECT at the end of a $what message";
+		$p->wait_log(qr/$id{$_->[0]}: to=<$_->[1]\@example\.test>.*status=sent/, from => 0)
+			for [ redirect => 'bob' ], [ bcc => 'bob' ], [ bcc => 'alice' ], [ filter => 'alice' ], [ prepend => 'alice' ];
+		like $p->wait_log(qr/$id{filter}: to=/, from => 0), qr/relay=none/, 'FILTER';
+		my ($alice, $bob) = map { Posthouse::slurp($p->spool($_)) } 'alice', 'bob';
+		like $_->[0], qr/\n\Q@{[ $text->($_->[1]) ]}\E\n/, "$_->[1]: byte for byte" for [ $bob, 'redirect' ], [ $bob, 'bcc' ], [ $alice, 'bcc' ], [ $alice, 'prepend' ];
+		unlike $alice, qr/Subject: $what (?:redirect|filter|hold|throw)/, 'and the others did not come';
+		unlike $alice, qr/^X-Policy:/m, 'PREPEND comes too late';
+		my $queue = ($p->tool('postqueue', '-p'))[1];
+		like $queue, qr/^$id{hold}!/m, 'HOLD';
+		unlike $queue, qr/^$id{throw}/m, 'DISCARD';
+	}
+	$p->wait_log(qr/warning: access table \S+: action PREPEND must be used before END-OF-MESSAGE/, from => 0);
 	like Posthouse::slurp($seen->filename), qr/protocol_state=END-OF-MESSAGE .*queue_id=\w+.*recipient_count=1.*size=[1-9]/, 'with size and queue id';
 };
 

@@ -226,7 +226,7 @@ static void test_recipient(void **state)
 		{ "unknown_local_recipient_reject_code = 450\n", "x@example.com", 450, "4.1.1",
 		  "User unknown in local recipient table" },
 		{ "local_recipient_maps =\n", "x@example.com", 250, "2.1.5", "Ok" },
-		{ "local_recipient_maps = hash:/nonexistent/x\n", "x@example.com", 451, "4.3.0", "Temporary lookup failure" },
+		{ "local_recipient_maps = hash:/nonexistent/x\n", "x@example.com", 0, "4.3.0", "Temporary lookup failure" },
 		{ "", "any@other.example", 250, "2.1.5", "Ok" },
 		{ "", "any@relay.example", 250, "2.1.5", "Ok" },
 		{ "", "any@box.example", 250, "2.1.5", "Ok" },
@@ -240,7 +240,12 @@ static void test_recipient(void **state)
 		{ boxes, "w@alias.example", 550, "5.1.1", "User unknown in virtual alias table" },
 		{ boxes, "w@all.alias.example", 250, "2.1.5", "Ok" },
 		{ boxes, "nick@example.com", 250, "2.1.5", "Ok" },
-		{ "virtual_alias_maps = hash:/nonexistent/x\n", "alice@example.com", 451, "4.3.0", "Temporary lookup failure" },
+		{ "", "Mailer-Daemon@example.com", 250, "2.1.5", "Ok" },
+		{ "show_user_unknown_table_name = no\n", "x@example.com", 550, "5.1.1", "User unknown" },
+		{ "transport_maps = inline:{ { example.com = error:4.2.1 moved } }\n", "alice@example.com", 550, "5.2.1", "moved" },
+		{ "transport_maps = inline:{ other.example=retry:closed }\n", "any@other.example", 450, "4.1.1", "closed" },
+		{ "transport_maps = hash:/nonexistent/x\n", "any@other.example", 0, "4.3.0", "Temporary lookup failure" },
+		{ "virtual_alias_maps = hash:/nonexistent/x\n", "alice@example.com", 0, "4.3.0", "Temporary lookup failure" },
 	};
 
 	(void)state;
