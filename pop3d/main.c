@@ -14,7 +14,7 @@ static void before_jail(void)
 
 static void run(const int *listeners, int nlisteners)
 {
-	static const struct userproc up = { .protocol = "pop3", .serve = session_serve };
+	static const struct userproc up = { .protocol = "pop3", .serve = session_serve, .one_process_per_user = true };
 
 	store_set_locking(conf->mailbox_delivery_lock, conf->mbox_lock_timeout_ms, conf->stale_lock_time_ms);
 	userproc_run(listeners, nlisteners, &up);

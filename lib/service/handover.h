@@ -108,7 +108,7 @@ bool handover_get_session(struct span frame, struct arena *a, struct handover_se
  * seconds. service_stopping() and service_draining() say nothing in the user's process: sessions in progress outlive a reload.
  *
  * start runs once in each new process, in its main thread, before the first serve; u lives as long as the process.
- * one_process_per_user: sessions of one user share a process (imapd); else every session gets one (pop3d).
+ * one_process_per_user: sessions of one user share a process, which stays for a while; else every session gets one.
  * stack_bytes: of a session's thread; 0: 256 KiB.
  */
 struct userproc {

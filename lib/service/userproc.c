@@ -515,6 +515,7 @@ void userproc_run(const int *listeners, int nlisteners, const struct userproc *u
 	buf_init(&parent.frame, FRAME_MAX);
 	buf_init(&parent.out, FRAME_MAX);
 	parent.kill_timer.fire = kill_late;
+	userproc_warm();
 	loop_signal(parent.loop, SIGCHLD, reap, NULL);
 
 	parent.listeners = mem_zalloc((size_t)nlisteners * sizeof *parent.listeners);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -84,18 +86,37 @@ static void close_all_but(int pair, int log)
 	close_range(from, ~0U, 0);
 }
 
-/* A terminal's Ctrl-C and hang-up are the master's business; ours comes through the pair. */
+/* What the parent handles, and what only the master should: a terminal's Ctrl-C and hang-up; orders come through the pair. */
 static void default_signals(void)
 {
+	static const int handled[] = { SIGCHLD, SIGTERM, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2 };
 	sigset_t none;
 
-	for (int signo = 1; signo < NSIG; signo++)
-		signal(signo, SIG_DFL);
+	for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+		signal(handled[i], SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void userproc_warm(void)
+{
+	gid_t groups[GROUPS_MAX];
+	int n = GROUPS_MAX;
+	struct group entry, *found;
+	char space[8192];
+	struct tm tm;
+	time_t now = 0;
+
+	if (!conf_unprivileged(conf)) {
+		getgrouplist("root", 0, groups, &n);
+		(void)getgrnam_r(conf->mail_privileged_group, &entry, space, sizeof space, &found);
+	}
+	setenv("TZ", ":/etc/localtime", 0); /* or each conversion of a time looks whether the file is another one */
+	localtime_r(&now, &tm);
+	mallopt(M_ARENA_MAX, 1); /* the threads of one user seldom allocate at the same time, and each arena costs memory */
 }
 
 static void take_groups(const struct user *u, const char *name)

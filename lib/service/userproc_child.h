@@ -33,5 +33,8 @@ enum userproc_word {
 void userproc_put(struct buf *b, enum userproc_word word, uint32_t n);
 bool userproc_get(struct span frame, enum userproc_word *word_r, uint32_t *n_r);
 
+/* In the parent, once: what every child would else do for itself, such as loading the modules of nsswitch.conf. */
+void userproc_warm(void);
+
 /* In the child, right after fork, still as root: becomes u, serves what comes through pair, ends the process. */
 void userproc_child(const struct userproc *up, const struct user *u, int pair) __attribute__((noreturn));
