@@ -70,6 +70,29 @@ static struct span with_realm(struct attempt *at, struct span name)
 	return SPAN_NONE;
 }
 
+/* auth_username_translation: "%@/@" makes an @ of % and of /. */
+static struct span translated(struct attempt *at, struct span name)
+{
+	struct span pairs = span_cstr(conf->auth_username_translation);
+	char *to = arena_cstr(&at->arena, name);
+
+	for (size_t i = 0; i < name.len; i++)
+		for (size_t p = 0; p + 1 < pairs.len; p += 2)
+			if (to[i] == pairs.ptr[p]) {
+				to[i] = pairs.ptr[p + 1];
+				break;
+			}
+	return span_of(to, name.len);
+}
+
+static bool chars_allowed(struct span name)
+{
+	for (size_t i = 0; i < name.len && conf->auth_username_chars[0]; i++)
+		if (name.ptr[i] == '\0' || strchr(conf->auth_username_chars, name.ptr[i]) == NULL)
+			return false;
+	return true;
+}
+
 /* Fill in what the lookups use. False: no user can have this name, or this password. */
 static bool prepare(struct attempt *at)
 {
@@ -81,7 +104,8 @@ static bool prepare(struct attempt *at)
 	at->mech = sasl_mech_find(at->login.mechanism);
 	if (attempt_by_password(at) && span_chr(at->login.password, '\0') < 0)
 		at->password = arena_cstr(&at->arena, at->login.password);
-	if (!auth_name_valid(name))
+	name = translated(at, name);
+	if (!auth_name_valid(name) || !chars_allowed(name))
 		return false;
 	name = with_realm(at, name);
 	name = auth_name_format(&at->arena, conf->auth_username_format, name);

@@ -23,8 +23,10 @@ void auth_failed(struct smtpd_session *s, struct span mechanism, struct span use
 void auth_done(struct smtpd_session *s, struct span mechanism, struct span user);
 void auth_aborted(struct smtpd_session *s, struct span mechanism, const char *text, const char *code);
 
+/* smtpd_sasl_mechanism_filter */
+bool auth_filter_allows(const char *mechanism);
+
 /* --- auth_dovecot.c: smtpd_sasl_type = dovecot, another server decides */
-enum { AUTH_LINE_MAX = 12288 + 2 }; /* RFC 4954 4 */
 void auth_dovecot_init(void);
 bool auth_dovecot_used(void);
 /* unheard: nobody can listen in, though there is no TLS. */

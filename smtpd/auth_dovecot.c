@@ -39,13 +39,24 @@ bool auth_dovecot_used(void)
 	return used;
 }
 
+static const char *filtered(struct smtpd_session *s, const char *list)
+{
+	struct span rest = span_cstr(list), word;
+	const char *left = "";
+
+	while (span_word(&rest, " ", &word))
+		if (auth_filter_allows(arena_cstr(&s->cmd, word)))
+			left = arena_printf(&s->cmd, "%s%s" SPAN_FMT, left, left[0] ? " " : "", SPAN_ARG(word));
+	return left;
+}
+
 static const char *list_for(struct smtpd_session *s, bool safe)
 {
 	struct dovecot_options o = smtpd_auth_encrypted(s) ? encrypted : in_clear;
 
 	if (!safe)
 		o.without |= DOVECOT_PLAINTEXT;
-	return dovecot_mechanisms(&s->cmd, conf->smtpd_sasl_path, &o);
+	return filtered(s, dovecot_mechanisms(&s->cmd, conf->smtpd_sasl_path, &o));
 }
 
 const char *auth_dovecot_list(struct smtpd_session *s, bool unheard)
@@ -78,7 +89,7 @@ static bool relay(struct smtpd_session *s, struct dovecot_exchange **x, struct s
 	enum io_status st;
 
 	reply(s, "334 " SPAN_FMT, SPAN_ARG(*text));
-	st = stream_line(s->stream, AUTH_LINE_MAX, &line, NULL);
+	st = stream_line(s->stream, (size_t)conf->smtpd_sasl_response_limit + 2, &line, NULL);
 	if (st == IO_TOO_LONG)
 		auth_aborted(s, mechanism, ": message too large", "500 5.5.6 SASL authentication failed: message too large");
 	else if (st == IO_OK && span_is(line, "*"))
@@ -98,6 +109,7 @@ static void exchange(struct smtpd_session *s, struct span mechanism, struct span
 {
 	const struct dovecot_question q = {
 		.endpoint = conf->smtpd_sasl_path,
+		.service = conf->smtpd_sasl_service,
 		.mechanism = mechanism,
 		.initial = span_is(initial, "=") ? SPAN("") : initial,
 		.remote = s->peer,

@@ -37,6 +37,20 @@ static unsigned allowed_by(const char *parameter, const char *options)
 	return set;
 }
 
+bool auth_filter_allows(const char *mechanism)
+{
+	struct match *filter = match_open(conf->smtpd_sasl_mechanism_filter, MATCH_STRING);
+
+	return match_name(filter, span_cstr(mechanism)) == MAP_OK;
+}
+
+static void filter_configured(void)
+{
+	for (enum sasl_mech m = SASL_PLAIN; m < SASL_MECHS; m++)
+		if (!auth_filter_allows(sasl_mech_str(m)))
+			configured &= ~SASL_BIT(m);
+}
+
 void smtpd_auth_init(void)
 {
 	struct span unknown;
@@ -49,6 +63,7 @@ void smtpd_auth_init(void)
 	configured = sasl_mechs_parse(span_cstr(conf->auth_mechanisms), &unknown);
 	if (unknown.len)
 		log_warn("auth_mechanisms: " SPAN_FMT " is not known here", SPAN_ARG(unknown));
+	filter_configured();
 	in_clear = allowed_by("smtpd_sasl_security_options", conf->smtpd_sasl_security_options);
 	encrypted = allowed_by("smtpd_sasl_tls_security_options", conf->smtpd_sasl_tls_security_options);
 }
@@ -166,7 +181,7 @@ static void exchange(struct smtpd_session *s, enum sasl_mech mech, struct span i
 		.io = s->stream,
 		.arena = &s->cmd,
 		.prompt = "334 ",
-		.line_max = AUTH_LINE_MAX,
+		.line_max = (size_t)conf->smtpd_sasl_response_limit + 2,
 		.auth_path = "private/auth",
 		.host = conf->myhostname,
 		.realm = span_cstr(conf->smtpd_sasl_local_domain),

@@ -299,8 +299,8 @@ enum dovecot_said dovecot_begin(struct arena *a, const struct dovecot_question *
 		return DOVECOT_SAID_TEMP;
 	*x_r = mem_zalloc(sizeof **x_r);
 	(*x_r)->io = io;
-	stream_printf(io, "AUTH\t%d\t" SPAN_FMT "\tservice=smtp\tnologin\tlip=%s\trip=%s%s", OUR_ID, SPAN_ARG(q->mechanism),
-		      netaddr_text(&q->local, local), netaddr_text(&q->remote, remote), q->secured ? "\tsecured" : "");
+	stream_printf(io, "AUTH\t%d\t" SPAN_FMT "\tservice=%s\tnologin\tlip=%s\trip=%s%s", OUR_ID, SPAN_ARG(q->mechanism),
+		      q->service, netaddr_text(&q->local, local), netaddr_text(&q->remote, remote), q->secured ? "\tsecured" : "");
 	if (q->initial.ptr) {
 		stream_puts(io, "\tresp=");
 		stream_write(io, q->initial);

@@ -31,6 +31,7 @@ const char *dovecot_mechanisms(struct arena *a, const char *endpoint, const stru
 
 struct dovecot_question {
 	const char *endpoint; /* as for dial() */
+	const char *service;   /* "smtp" */
 	struct span mechanism; /* one of those */
 	struct span initial;   /* base64, "" an empty response; ptr NULL: there was none */
 	struct netaddr remote, local;
