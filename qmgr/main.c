@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* qmgr: decides which message goes where and when, and hands it to a delivery agent. See qmgr(8). */
+#include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -12,9 +13,9 @@
 struct loop *qmgr_loop;
 
 static struct loop_source orders;
-static struct loop_timer again, settle;
+static struct loop_timer again, settle, trim;
 
-enum { SETTLE_MS = 20 };
+enum { SETTLE_MS = 20, TRIM_MS = 10 * 1000, SEGMENTS_KEPT = 4 };
 
 static void order_ready(struct loop_source *src, uint32_t events)
 {
@@ -43,6 +44,13 @@ static void settle_some(struct loop_timer *t)
 {
 	(void)t;
 	message_settle_some();
+}
+
+static void trim_log(struct loop_timer *t)
+{
+	if (queue_log_trim(SEGMENTS_KEPT) < 0 && errno != EOPNOTSUPP)
+		log_warn("cannot give back the space of the queue log: %m");
+	loop_timer_set(qmgr_loop, t, clock_deadline(TRIM_MS));
 }
 
 static void nothing(struct loop_timer *t)
@@ -74,6 +82,8 @@ static void run(const int *listeners, int nlisteners)
 	loop_signal(qmgr_loop, SIGCHLD, child_ended, NULL);
 	again.fire = nothing;
 	settle.fire = settle_some;
+	trim.fire = trim_log;
+	loop_timer_set(qmgr_loop, &trim, clock_deadline(TRIM_MS));
 	orders.fd = service_order_fd();
 	orders.ready = order_ready;
 	loop_add(qmgr_loop, &orders, EPOLLIN);

@@ -3,7 +3,8 @@
  * What a listing says of messages that sleep, so that a queue is listed from memory. A summary is a string of numbers (seven
  * bits a byte, the highest set when more follow) and of byte strings with their length before them:
  *
- *	arrival, size, expired, sender; then of each recipient that is not done with: state, address, original, pointer to its reason
+ *	arrival, size, expired, sender; then of each recipient that is not done with: state, address, original, pointer to the
+ *	reason
  *
  * Thousands of messages fail for the same reason, which is kept once. Messages of many recipients have no summary, nor has any
  * once all together take SUMMARIES_BYTES: these are read from disk.

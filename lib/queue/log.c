@@ -22,7 +22,7 @@
 #include "lib/queue/format.h"
 #include "lib/queue/segment.h"
 
-enum { OWN_MAX = 32, IOV_MAX_HERE = 8, SEALED_SYNC_MS = 1000 };
+enum { OWN_MAX = 32, OWN_KEPT = 2, IOV_MAX_HERE = 8, SEALED_SYNC_MS = 1000 };
 
 /* Sessions that one fdatasync serves. */
 struct round {
@@ -86,10 +86,15 @@ static bool use(struct segment *s)
 	return true;
 }
 
+static bool is_bad(const struct segment *s)
+{
+	return s->bad || atomic_load(&s->cut);
+}
+
 static bool use_own(void)
 {
 	for (size_t i = 0; i < w.nown; i++)
-		if (!w.own[i]->bad && segment_all_done(w.own[i]) && use(w.own[i]))
+		if (!is_bad(w.own[i]) && segment_all_done(w.own[i]) && use(w.own[i]))
 			return true;
 	return false;
 }
@@ -110,13 +115,12 @@ static bool adopt(void)
 	bool got = false;
 
 	while (d && !got && (entry = readdir(d)) != NULL) {
-		char *end;
-		unsigned long number = strtoul(entry->d_name, &end, 16);
-		struct segment *s = *end == '\0' && number > 0 && number < LOG_SEGMENTS_MAX ? segment_get((uint32_t)number) : NULL;
+		uint32_t number = segment_number(entry->d_name);
+		struct segment *s = number ? segment_get_fresh(number) : NULL;
 
 		if (s == NULL || s->bad || is_own(s) || s->size < w.segment_bytes || flock(s->fd, LOCK_EX | LOCK_NB) < 0)
 			continue;
-		got = segment_all_done(s) && use(s);
+		got = segment_all_done(s) && (!segment_is_blank(s) || segment_take_space(s) == 0) && use(s);
 		if (got)
 			w.own[w.nown++] = s;
 		else
@@ -189,16 +193,35 @@ static struct round *join(void)
 	return w.gathering;
 }
 
+/* What a rush needed and is done with: who needs a segment next takes it, or its space is given back (log_trim). One at a time. */
+static void release_surplus(void)
+{
+	static size_t next;
+	struct segment *s;
+
+	if (w.nown <= OWN_KEPT)
+		return;
+	next = (next + 1) % w.nown;
+	s = w.own[next];
+	if (s == w.current || s == w.sealed || is_bad(s) || !segment_all_done(s) || flock(s->fd, LOCK_UN) < 0)
+		return;
+	w.own[next] = w.own[--w.nown];
+}
+
+/* Work for now and then. */
 static void sync_sealed(void)
 {
 	struct segment *s = w.sealed;
 	int err;
 
-	if (s == NULL || clock_mono_ms() - w.sealed_synced_ms < SEALED_SYNC_MS)
+	if (clock_mono_ms() - w.sealed_synced_ms < SEALED_SYNC_MS)
 		return;
 	w.sealed_synced_ms = clock_mono_ms();
-	if (segment_all_done(s))
+	release_surplus();
+	if (s && segment_all_done(s))
 		w.sealed = NULL;
+	if (s == NULL)
+		return;
 	pthread_mutex_unlock(&w.lock);
 	err = fdatasync(s->fd) < 0 ? errno : 0;
 	pthread_mutex_lock(&w.lock);
@@ -272,6 +295,8 @@ int log_append(const char *id, const struct iovec *iov, int n, size_t len, struc
 	int err;
 
 	pthread_mutex_lock(&w.lock);
+	if (w.current && is_bad(w.current)) /* cut off under our feet: what others of the round wrote is synced with it */
+		seal();
 	if ((w.current == NULL || w.used + RECORD_HEADER + len > w.current->size) && !next_segment()) {
 		pthread_mutex_unlock(&w.lock);
 		errno = ENOSPC;

@@ -16,7 +16,8 @@
  *	DONE                  nothing: delivered, or moved to a file of its own
  *
  * Records are written in order under one lock, so a durable record has no hole before it. A segment whose records are all DONE is
- * used again with another generation; records of an older one do not count. The number is random: a letter that holds what looks
+ * used again with another generation; records of an older one do not count. What a rush left over keeps its name, but gives its
+ * space back (trim.c). The number is random: a letter that holds what looks
  * like a record, lying where a later use of the segment ends, must not be taken for one.
  */
 #pragma once

@@ -2,7 +2,6 @@
 /* Finding messages in the log: by place, and all of them. */
 #include <dirent.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 
@@ -10,13 +9,21 @@
 #include "lib/queue/format.h"
 #include "lib/queue/segment.h"
 
-static bool find(const struct queue_place *place, const char *id, struct segment **s_r, struct record *r)
+static bool find_in(struct segment *s, const struct queue_place *place, const char *id, struct record *r)
 {
-	struct segment *s = place->segment ? segment_get(place->segment) : NULL;
-
-	*s_r = s;
 	return s && segment_record(s, segment_generation(s), place->offset, r) && r->live &&
 	       span_is(segment_record_id(r->message), id);
+}
+
+static bool find(const struct queue_place *place, const char *id, struct segment **s_r, struct record *r)
+{
+	*s_r = place->segment ? segment_get(place->segment) : NULL;
+	if (*s_r == NULL)
+		return false;
+	if (find_in(*s_r, place, id, r))
+		return true;
+	*s_r = segment_get_fresh(place->segment);
+	return find_in(*s_r, place, id, r);
 }
 
 bool log_view(const struct queue_place *place, const char *id, struct span *message_r)
@@ -35,7 +42,7 @@ bool log_done(const struct queue_place *place, const char *id)
 	struct segment *s;
 	struct record r;
 
-	return find(place, id, &s, &r) && segment_mark_done(s, r.offset) == 0;
+	return find(place, id, &s, &r) && segment_mark_done(s, r.generation, r.offset) == 0;
 }
 
 static bool is_whole(struct span message)
@@ -73,7 +80,7 @@ static bool drop_torn(const struct segment *s, uint64_t generation, uint64_t off
 	if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
 		return true;
 	torn = segment_generation(s) != generation || offset >= end_of_whole(s, generation);
-	if (torn && segment_generation(s) == generation && segment_mark_done(s, offset) < 0)
+	if (torn && segment_generation(s) == generation && segment_mark_done(s, generation, offset) < 0)
 		log_warn("queue log segment %03x: %m", s->number);
 	flock(s->fd, LOCK_UN);
 	return torn;
@@ -110,11 +117,8 @@ int log_scan(bool (*each)(const char *id, const struct queue_place *place, void 
 	if (d == NULL)
 		return errno == ENOENT ? 0 : -1;
 	while ((entry = readdir(d)) != NULL) {
-		char *end;
-		unsigned long number = strtoul(entry->d_name, &end, 16);
-		struct segment *s = *end == '\0' && end != entry->d_name && number < LOG_SEGMENTS_MAX
-					? segment_get((uint32_t)number)
-					: NULL;
+		uint32_t number = segment_number(entry->d_name);
+		struct segment *s = number ? segment_get_fresh(number) : NULL;
 
 		if (s && !scan_segment(s, each, arg))
 			break;

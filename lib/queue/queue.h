@@ -101,6 +101,12 @@ int queue_prepare(void);
  */
 int queue_log_start(uint64_t segment_bytes, size_t message_max) __attribute__((warn_unused_result));
 
+/*
+ * Give back the space of segments that no process holds and that have no message in them, but for keep of them. A few in one call.
+ * 0, or -1 and errno: not every file system can.
+ */
+int queue_log_trim(unsigned keep);
+
 /* --- writing a message ------------------------------------------------------------------------------------------- */
 struct queue_writer;
 

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -14,13 +16,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/queue/format.h"
 
 static const char segment_magic[8] = { 'P', 'H', 'Q', 'L', 'O', 'G', '0', '1' };
 static const char record_magic[4] = { 'P', 'H', 'L', 'R' };
 
-enum { STATE_LIVE = 0x4556494c, STATE_DONE = 0x454e4f44, ZEROS = 256 * 1024, SPARE = 4, HEADER_CRC_AT = 20, RECORD_CRC_AT = 16 };
+enum { STATE_LIVE = 0x4556494c, ZEROS = 256 * 1024, SPARE = 4, HEADER_CRC_AT = 20, RECORD_CRC_AT = 16 };
 
 static struct segment *_Atomic open_segments[LOG_SEGMENTS_MAX];
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
@@ -53,6 +56,38 @@ static void put64(char *p, uint64_t v)
 	memcpy(p, &v, 8);
 }
 
+/* --- files that somebody cuts ------------------------------------------------------------------------------------- */
+
+/* In a signal handler: atomic loads and mmap only. Puts a page of zeros where the file ends before its map does. */
+static void file_was_cut(int signo, siginfo_t *info, void *context)
+{
+	uintptr_t at = (uintptr_t)info->si_addr, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	int saved = errno;
+
+	(void)context;
+	for (uint32_t i = 1; i < LOG_SEGMENTS_MAX; i++) {
+		struct segment *s = atomic_load(&open_segments[i]);
+
+		for (; s && (at < (uintptr_t)s->map || at >= (uintptr_t)s->map + s->size); s = s->older)
+			;
+		if (s == NULL)
+			continue;
+		atomic_store(&s->cut, true);
+		if (mmap((void *)(at - at % page), page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
+			errno = saved;
+			return;
+		}
+	}
+	signal(signo, SIG_DFL); /* not ours: it comes again at once */
+}
+
+static void expect_cuts(void)
+{
+	struct sigaction act = { .sa_sigaction = file_was_cut, .sa_flags = SA_SIGINFO | SA_RESTART };
+
+	sigaction(SIGBUS, &act, NULL);
+}
+
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
 static struct segment *segment_open(uint32_t number, int fd)
@@ -67,40 +102,69 @@ static struct segment *segment_open(uint32_t number, int fd)
 		errno = EBADMSG;
 		return NULL;
 	}
+	expect_cuts();
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return NULL;
 	s = mem_zalloc(sizeof *s);
-	*s = (struct segment){ number, fd, (uint64_t)st.st_size, map, false };
+	*s = (struct segment){ number, fd, (uint64_t)st.st_size, map, false, false, NULL };
+	return s;
+}
+
+/* Older ones stay as they are: other threads may be reading there. */
+static struct segment *open_instead(uint32_t number, struct segment *old)
+{
+	struct segment *s;
+	char path[32];
+	int fd;
+
+	pthread_mutex_lock(&opening);
+	s = atomic_load(&open_segments[number]);
+	snprintf(path, sizeof path, "log/%03x", number);
+	fd = s != old ? -1 : open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0) {
+		s = segment_open(number, fd);
+		if (s)
+			s->older = old;
+		else
+			close(fd);
+		if (s)
+			atomic_store(&open_segments[number], s);
+	}
+	if (s && s != old && old && s->size < old->size)
+		log_error("queue log segment %03x: somebody cut it off at %llu", number, (unsigned long long)s->size);
+	pthread_mutex_unlock(&opening);
 	return s;
 }
 
 struct segment *segment_get(uint32_t number)
 {
 	struct segment *s;
-	char path[32];
-	int fd;
 
 	if (number == 0 || number >= LOG_SEGMENTS_MAX) {
 		errno = EINVAL;
 		return NULL;
 	}
 	s = atomic_load(&open_segments[number]);
-	if (s)
-		return s;
-	pthread_mutex_lock(&opening);
-	s = atomic_load(&open_segments[number]);
-	snprintf(path, sizeof path, "log/%03x", number);
-	fd = s ? -1 : open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0) {
-		s = segment_open(number, fd);
-		if (s)
-			atomic_store(&open_segments[number], s);
-		else
-			close(fd);
-	}
-	pthread_mutex_unlock(&opening);
+	return s && !atomic_load(&s->cut) ? s : open_instead(number, s);
+}
+
+struct segment *segment_get_fresh(uint32_t number)
+{
+	struct segment *s = segment_get(number);
+	struct stat st;
+
+	if (s && fstat(s->fd, &st) == 0 && ((uint64_t)st.st_size != s->size || st.st_nlink == 0))
+		s = open_instead(number, s);
 	return s;
+}
+
+uint32_t segment_number(const char *name)
+{
+	char *end;
+	unsigned long number = strtoul(name, &end, 16);
+
+	return *end == '\0' && end != name && number < LOG_SEGMENTS_MAX ? (uint32_t)number : 0;
 }
 
 static int write_zeros(int fd, uint64_t size)
@@ -135,6 +199,27 @@ static bool room_for(uint64_t size)
 	struct statvfs fs;
 
 	return statvfs("log", &fs) < 0 || (uint64_t)fs.f_bavail * fs.f_frsize / SPARE >= size;
+}
+
+bool segment_is_blank(const struct segment *s)
+{
+	static const char zeros[SEGMENT_HEADER];
+
+	return memcmp(s->map, zeros, sizeof zeros) == 0;
+}
+
+/* The file and its size stay: those who have mapped it see zeros. Names come and go with nothing that a crash could tear. */
+int segment_release_space(const struct segment *s)
+{
+	return fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)s->size);
+}
+
+int segment_take_space(const struct segment *s)
+{
+	if (room_for(s->size))
+		return write_zeros(s->fd, s->size);
+	errno = ENOSPC;
+	return -1;
 }
 
 /* Blocks are written now, not only reserved: a later fdatasync then has no metadata to write. */
@@ -200,6 +285,17 @@ void segment_put_record_header(char to[RECORD_HEADER], uint64_t generation, size
 	put32(to + STATE_AT, STATE_LIVE);
 }
 
+/*
+ * DONE is another word in each generation. Two processes may find the same record LIVE; when the one has marked it, the segment may
+ * be used again before the other's mark arrives, which must not say that the letter that is there now was delivered.
+ */
+static uint32_t state_done(uint64_t generation)
+{
+	uint32_t word = (uint32_t)(generation >> 32) ^ (uint32_t)generation;
+
+	return word == STATE_LIVE ? ~word : word;
+}
+
 bool segment_record(const struct segment *s, uint64_t generation, uint64_t offset, struct record *r)
 {
 	char h[RECORD_HEADER];
@@ -213,8 +309,9 @@ bool segment_record(const struct segment *s, uint64_t generation, uint64_t offse
 	    len > s->size - offset - RECORD_HEADER)
 		return false;
 	r->offset = offset;
+	r->generation = generation;
 	r->message = span_of(s->map + offset + RECORD_HEADER, len);
-	r->live = get32(h + STATE_AT) != STATE_DONE;
+	r->live = get32(h + STATE_AT) != state_done(generation);
 	return get32(h + RECORD_CRC_AT) == record_crc(h, span_head(r->message, FORMAT_HEADER_BYTES));
 }
 
@@ -260,11 +357,11 @@ bool segment_all_done(const struct segment *s)
 	return true;
 }
 
-int segment_mark_done(const struct segment *s, uint64_t offset)
+int segment_mark_done(const struct segment *s, uint64_t generation, uint64_t offset)
 {
 	char state[4];
 
-	put32(state, STATE_DONE);
+	put32(state, state_done(generation));
 	return pwrite(s->fd, state, sizeof state, (off_t)(offset + STATE_AT)) == (ssize_t)sizeof state ? 0 : -1;
 }
 

@@ -38,7 +38,7 @@ unlike(rcpts($id{three}, $memory), qr/zoe/, 'who has got the letter is not liste
 $p->wait_until('files of their own', sub { 4 == grep { file_of($_) } values %id });
 rename file_of($id{$_}), "$p->{dir}/$_" or die "rename: $!" for qw(one three held);
 is(listing(), $memory, 'no file is read for a listing');
-rename "$p->{dir}/$_", "$p->{dir}/queue/mail/" . substr($id{$_}, index($id{$_}, 'z') - 1, 1) . "/$id{$_}" or die "rename: $!" for qw(one three held);
+rename "$p->{dir}/$_", "$p->{dir}/queue/mail/" . substr($id{$_}, rindex($id{$_}, 'z') - 1, 1) . "/$id{$_}" or die "rename: $!" for qw(one three held);
 $p->stop;
 is(listing(), $memory, 'the files say the same');
 $p->start;

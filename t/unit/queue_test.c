@@ -9,11 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/queue/job.h"
 #include "lib/queue/queue.h"
+#include "lib/queue/segment.h"
 
 static char dir[64];
 
@@ -424,6 +427,152 @@ static void a_damaged_segment_gives_what_is_whole(void **state)
 	close(fds[1]);
 }
 
+static void commit(struct committed *c)
+{
+	struct queue_envelope env = envelope();
+	struct queue_writer *w = queue_create(&env);
+	static char text[10000];
+
+	queue_write(w, span_of(text, sizeof text));
+	assert_int_equal(queue_commit(w, &c->place), 0);
+	memcpy(c->id, env.id, sizeof c->id);
+}
+
+static enum queue_status status_of(const struct committed *c)
+{
+	struct queue_message *m;
+	enum queue_status status = queue_open(c->id, &c->place, &m);
+
+	if (status == QUEUE_OK)
+		queue_close(m);
+	return status;
+}
+
+/* Two agents were done with one letter; the segment was used again before the slower one came to write that down. */
+static void a_late_mark_hits_nothing(void **state)
+{
+	struct committed old, young;
+	uint64_t generation = 0;
+
+	(void)state;
+	/* Two first records of one segment, one use after the other. */
+	old.place.segment = 0;
+	for (;;) {
+		commit(&young);
+		if (young.place.offset == SEGMENT_HEADER && young.place.segment == old.place.segment)
+			break;
+		if (young.place.offset == SEGMENT_HEADER) {
+			old = young;
+			generation = segment_generation(segment_get(old.place.segment));
+		}
+		assert_int_equal(queue_remove(young.id, &young.place), 0);
+	}
+	assert_int_equal(segment_mark_done(segment_get(old.place.segment), generation, old.place.offset), 0);
+	assert_int_equal(status_of(&young), QUEUE_OK);
+	assert_int_equal(queue_remove(young.id, &young.place), 0);
+	assert_int_equal(status_of(&young), QUEUE_GONE);
+}
+
+/* What was cut off is gone; the rest is there, nobody dies, and new letters go elsewhere. */
+static void a_segment_that_is_cut_costs_what_was_cut_off(void **state)
+{
+	struct segment *fresh = segment_create(1 << 20); /* cmocka has its own handler of SIGBUS: ours again */
+	struct committed c[3], more;
+	char path[32];
+
+	(void)state;
+	assert_non_null(fresh);
+	flock(fresh->fd, LOCK_UN);
+	do
+		for (int i = 0; i < 3; i++)
+			commit(&c[i]);
+	while (c[0].place.segment == 0 || c[0].place.segment != c[2].place.segment);
+	assert_int_equal(status_of(&c[2]), QUEUE_OK);
+	snprintf(path, sizeof path, "log/%03x", c[0].place.segment);
+	assert_int_equal(truncate(path, (off_t)c[1].place.offset + 5000), 0);
+	assert_int_equal(status_of(&c[2]), QUEUE_GONE);
+	assert_int_equal(status_of(&c[0]), QUEUE_OK);
+	assert_int_not_equal(status_of(&c[1]), QUEUE_OK);
+	commit(&more);
+	assert_int_not_equal(more.place.segment, c[0].place.segment);
+	assert_int_equal(status_of(&more), QUEUE_OK);
+	assert_int_equal(queue_remove(more.id, &more.place), 0);
+	assert_int_equal(queue_remove(c[0].id, &c[0].place), 0);
+	assert_int_equal(unlink(path), 0);
+}
+
+static off_t log_bytes(int *files_r)
+{
+	off_t total = 0;
+
+	*files_r = 0;
+	for (uint32_t n = 1; n < 64; n++) {
+		char path[32];
+		struct stat st;
+
+		snprintf(path, sizeof path, "log/%03x", n);
+		if (stat(path, &st) < 0)
+			continue;
+		total += st.st_blocks * 512;
+		++*files_r;
+	}
+	return total;
+}
+
+/* A process that fills some segments, and is gone. */
+static void a_rush(bool keep_one, struct committed *kept)
+{
+	struct committed c[400];
+	int fds[2], status;
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (queue_log_start(1 << 20, 16384) < 0)
+			_exit(1);
+		for (int i = 0; i < 400; i++)
+			commit(&c[i]);
+		for (int i = 0; i < 400; i++)
+			if (!(keep_one && i == 399) && queue_remove(c[i].id, &c[i].place) < 0)
+				_exit(1);
+		_exit(write(fds[1], &c[399], sizeof c[399]) == sizeof c[399] ? 0 : 1);
+	}
+	assert_int_equal(read(fds[0], kept, sizeof *kept), sizeof *kept);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void space_of_a_rush_is_given_back(void **state)
+{
+	struct committed c, later;
+	int files, again;
+	off_t full;
+
+	(void)state;
+	a_rush(true, &c);
+	full = log_bytes(&files);
+	assert_true(files >= 4 && full >= 4 << 20);
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(queue_log_trim(0), 0);
+	assert_true(log_bytes(&again) <= full - (2 << 20));
+	assert_int_equal(again, files);
+	assert_int_equal(status_of(&c), QUEUE_OK); /* a letter was in one of them */
+	a_rush(false, &later);                     /* takes them over; we see it through the maps that we have */
+	assert_int_equal(status_of(&later), QUEUE_GONE);
+	a_rush(true, &later);
+	assert_int_equal(status_of(&later), QUEUE_OK);
+	log_bytes(&again);
+	assert_true(again <= files + 1);
+	assert_int_equal(queue_remove(c.id, &c.place), 0);
+	assert_int_equal(queue_remove(later.id, &later.place), 0);
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(queue_log_trim(1), 0);
+	assert_true(log_bytes(&again) >= 1 << 20);
+}
+
 static void frames_round_trip_and_refuse_every_truncation(void **state)
 {
 	struct queue_envelope env = envelope();
@@ -466,6 +615,9 @@ int main(void)
 		cmocka_unit_test(a_deferred_message_moves_out_of_the_log),
 		cmocka_unit_test(the_log_of_a_dead_process_is_read),
 		cmocka_unit_test(a_damaged_segment_gives_what_is_whole),
+		cmocka_unit_test(a_late_mark_hits_nothing),
+		cmocka_unit_test(a_segment_that_is_cut_costs_what_was_cut_off),
+		cmocka_unit_test(space_of_a_rush_is_given_back),
 		cmocka_unit_test(frames_round_trip_and_refuse_every_truncation),
 	};
 
