@@ -144,29 +144,24 @@ static bool may_wait(const struct run *run)
 
 static void close_mailbox(struct run *run)
 {
+	struct deliver_wait wait = { .fd = -1 };
 	const char *path = NULL;
 	struct verdict v;
-	int fd = -1;
-	bool wait;
 
 	if (!run->box)
 		return;
-	v = may_wait(run) ? mailbox_release(run->box, run->a, &fd, &path) : mailbox_close(run->box, run->a);
-	wait = fd >= 0;
+	v = may_wait(run) ? mailbox_release(run->box, run->a, &wait, &path) : mailbox_close(run->box, run->a);
 	run->box = NULL;
 	for (struct pending *p = run->pending; p; p = p->next) {
 		settle(run, p->task, p->rcpt, p->act, v);
-		if (wait) {
-			later_add(path, fd, p->task->letter.m);
+		if (wait.wait) {
+			later_add(path, &wait, p->task->letter.m);
 			p->task->kept = true;
-			fd = -1; /* given away with the first */
 		}
 		if (--p->task->pending == 0)
 			report(run, p->task);
 	}
 	run->pending = NULL;
-	if (fd >= 0)
-		close(fd);
 }
 
 /* --- one plain mailbox -------------------------------------------------------------------------------------------- */
@@ -337,6 +332,7 @@ static void make_plan(struct run *run, struct span address)
 	if (run->planned.ptr && span_eq(run->planned, address) && run->plan.count == 1 &&
 	    run->plan.first->kind == ACTION_MAILBOX)
 		return;
+	close_mailbox(run); /* whose owner we are while it is open */
 	run->planned = address;
 	run->plan = (struct plan){ NULL, NULL, 0 };
 	if (span_is(run->job.transport, "virtual"))
@@ -354,10 +350,17 @@ static void deliver_rcpt(struct run *run, struct task *t, size_t rcpt)
 		deliver_complex(run, t, rcpt, &run->plan);
 }
 
-static void deliver_message(struct run *run, struct task *t, const struct job_message *m)
+/* Before any mailbox is open: while one is, the process is its owner and may not read the queue. */
+static void open_message(struct run *run, struct task *t, const struct job_message *m)
 {
 	t->of = arena_array(run->a, m->nrcpts, sizeof *t->of);
 	t->status = letter_open(&t->letter, run->a, m);
+}
+
+static void deliver_message(struct run *run, struct task *t)
+{
+	const struct job_message *m = t->letter.m;
+
 	for (size_t i = 0; i < m->nrcpts; i++) {
 		t->of[i].relay = run->relay;
 		t->of[i].start_us = t->letter.start_us;
@@ -366,10 +369,14 @@ static void deliver_message(struct run *run, struct task *t, const struct job_me
 		else
 			t->of[i].verdict = verdict_make(run->a, "4.3.0", "cannot read the queue file");
 	}
-	if (t->status == QUEUE_OK)
-		letter_close(&t->letter);
 	if (t->pending == 0)
 		report(run, t);
+}
+
+static void close_message(struct task *t)
+{
+	if (t->status == QUEUE_OK)
+		letter_close(&t->letter);
 }
 
 bool job_run(int fd, struct span frame)
@@ -387,11 +394,15 @@ bool job_run(int fd, struct span frame)
 	log_hold();
 	run.relay = span_is(run.job.transport, "virtual") ? SPAN("virtual") : SPAN("local");
 	tasks = arena_array(&a, run.job.nmessages, sizeof *tasks);
+	for (size_t i = 0; i < run.job.nmessages; i++)
+		open_message(&run, &tasks[i], &run.job.messages[i]);
 	for (size_t i = 0; i < run.job.nmessages && !run.broken; i++)
-		deliver_message(&run, &tasks[i], &run.job.messages[i]);
+		deliver_message(&run, &tasks[i]);
 	close_mailbox(&run);
+	for (size_t i = 0; i < run.job.nmessages; i++)
+		close_message(&tasks[i]);
+	log_release(); /* before qmgr says "removed" */
 	send_results(&run);
-	log_release();
 	buf_free(&run.results);
 	arena_free(&a);
 	later_run();

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "local/later.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -20,8 +20,7 @@ struct waiting {
 };
 
 struct box {
-	dev_t dev;
-	ino_t ino;
+	struct deliver_file file;
 	int fd;
 	char *path;
 	struct waiting *letters;
@@ -30,12 +29,11 @@ struct box {
 
 static struct box boxes[BOXES_MAX];
 static size_t nboxes, nletters;
-static struct box *last;
 static int64_t deadline_ms = CLOCK_NEVER;
 
 bool later_allowed(void)
 {
-	return conf->mailbox_sync_interval_ms > 0;
+	return conf->mailbox_sync_interval_ms > 0 && nboxes < BOXES_MAX;
 }
 
 int64_t later_deadline(void)
@@ -43,30 +41,28 @@ int64_t later_deadline(void)
 	return deadline_ms;
 }
 
-/* The box of this file; the descriptor that is not needed is closed. */
-static struct box *box_of(const char *path, int fd)
+static struct box *box_of(const struct deliver_file *file)
 {
-	struct stat st = { 0 };
-
-	if (fstat(fd, &st) < 0)
-		log_warn("%s: %m", path);
-	for (size_t i = 0; i < nboxes; i++)
-		if (boxes[i].dev == st.st_dev && boxes[i].ino == st.st_ino) {
-			close(fd);
+	for (size_t i = nboxes; i-- > 0;) /* the one wanted is mostly the newest */
+		if (boxes[i].file.dev == file->dev && boxes[i].file.ino == file->ino)
 			return &boxes[i];
-		}
-	if (nboxes == BOXES_MAX)
-		later_sync();
-	boxes[nboxes] = (struct box){ st.st_dev, st.st_ino, fd, mem_strdup(path), NULL, 0 };
-	return &boxes[nboxes++];
+	return NULL;
 }
 
-void later_add(const char *path, int fd, const struct job_message *m)
+bool later_wants(const struct deliver_file *file)
 {
-	struct box *b = fd < 0 ? last : box_of(path, fd);
+	return box_of(file) == NULL;
+}
+
+void later_add(const char *path, const struct deliver_wait *w, const struct job_message *m)
+{
+	struct box *b = box_of(&w->file);
 	struct waiting *l;
 
-	last = b;
+	if (b == NULL) {
+		b = &boxes[nboxes++];
+		*b = (struct box){ w->file, w->fd, mem_strdup(path), NULL, 0 };
+	}
 	if (b->n % 16 == 0)
 		b->letters = mem_realloc_array(b->letters, b->n + 16, sizeof *b->letters);
 	l = &b->letters[b->n++];
@@ -112,15 +108,17 @@ static void sync_box(struct box *b)
 
 void later_sync(void)
 {
+	/* All of them on their way first: then one commit of the file system's journal is for all. What this reports, fdatasync does. */
+	for (size_t i = 0; i < nboxes && nboxes > 1; i++)
+		(void)sync_file_range(boxes[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	for (size_t i = 0; i < nboxes; i++)
 		sync_box(&boxes[i]);
 	nboxes = nletters = 0;
-	last = NULL;
 	deadline_ms = CLOCK_NEVER;
 }
 
 void later_run(void)
 {
-	if (nletters >= LETTERS_MAX || clock_mono_ms() >= deadline_ms)
+	if (nletters >= LETTERS_MAX || nboxes == BOXES_MAX || clock_mono_ms() >= deadline_ms)
 		later_sync();
 }

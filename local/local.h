@@ -25,6 +25,7 @@
 #include "lib/queue/job.h"
 #include "lib/service/letter.h"
 #include "lib/service/rights.h"
+#include "lib/store/deliver.h"
 
 /* --- expand.c, virtual.c ------------------------------------------------------------------------------------------ */
 
@@ -74,15 +75,15 @@ bool expand_char_safe(char c);
 
 struct mailbox; /* a mailbox that is open and locked */
 
-/* Open act's mailbox. NULL: v says why. */
+/* Open act's mailbox, and be its owner from here to mailbox_close or mailbox_release. NULL: v says why. */
 struct mailbox *mailbox_open(struct arena *a, const struct action *act, struct verdict *v);
 bool mailbox_is(const struct mailbox *b, const struct action *act); /* the same mailbox and owner */
 struct verdict mailbox_add(struct mailbox *b, struct arena *a, struct letter *l, const struct job_rcpt *r,
 			   const struct action *act);
 /* Make durable, unlock, free. The letters count only when this is OK; on OK the text says what was delivered to. */
 struct verdict mailbox_close(struct mailbox *b, struct arena *a);
-/* Unlock and free, without making an mbox durable: *fd_r as in deliver_release, *path_r in a. */
-struct verdict mailbox_release(struct mailbox *b, struct arena *a, int *fd_r, const char **path_r);
+/* Unlock and free, without making an mbox durable: *w_r as in deliver_release, *path_r in a. */
+struct verdict mailbox_release(struct mailbox *b, struct arena *a, struct deliver_wait *w_r, const char **path_r);
 
 /* --- command.c, forward.c ----------------------------------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
-#include "lib/store/deliver.h"
+#include "local/later.h"
 
 struct mailbox {
 	struct deliver_batch *batch;
@@ -85,9 +85,10 @@ struct mailbox *mailbox_open(struct arena *a, const struct action *act, struct v
 		return NULL;
 	}
 	batch = deliver_begin(a, &target, v);
-	rights_restore();
-	if (!batch)
+	if (!batch) {
+		rights_restore();
 		return NULL;
+	}
 	b = mem_zalloc(sizeof *b);
 	*b = (struct mailbox){ batch, mem_strdup(act->text), act->rights, group, act->kind, is_maildir(act->text) };
 	return b;
@@ -104,28 +105,29 @@ struct verdict mailbox_add(struct mailbox *b, struct arena *a, struct letter *l,
 	struct span sender = act->sender.ptr ? act->sender : l->m->sender;
 	struct span original = r->original.len > 0 ? r->original : r->address;
 	struct span delivered = letter_prepends("file") ? act->delivered : SPAN_NONE;
-	struct span headers = letter_headers(a, sender, original, delivered);
-	struct span key = span_cstr(arena_printf(a, "%s.%u", l->m->id, r->index));
-	struct verdict v;
+	struct deliver_letter letter = {
+		.sender = sender,
+		.headers = letter_headers(a, sender, original, delivered),
+		.key = span_cstr(arena_printf(a, "%s.%u", l->m->id, r->index)),
+		.again = l->m->again,
+		.next = letter_next,
+		.arg = l,
+	};
 
 	if (!rights_become(&b->rights, b->group))
 		return verdict_errno(a, "cannot become the owner of the mailbox", errno);
 	letter_rewind(l);
-	v = deliver_add(b->batch, a, sender, headers, letter_next, l, key);
-	rights_restore();
-	return v;
+	return deliver_add(b->batch, a, &letter);
 }
 
-static struct verdict close_it(struct mailbox *b, struct arena *a, int *fd_r)
+static struct verdict close_it(struct mailbox *b, struct arena *a, struct deliver_wait *w_r)
 {
 	struct verdict v;
-	bool became = rights_become(&b->rights, b->group);
 
-	if (!became)
+	if (!rights_become(&b->rights, b->group))
 		log_warn("%s: cannot become the owner of the mailbox: %m", b->path);
-	v = fd_r ? deliver_release(b->batch, a, fd_r) : deliver_commit(b->batch, a);
-	if (became)
-		rights_restore();
+	v = w_r ? deliver_release(b->batch, a, later_wants, w_r) : deliver_commit(b->batch, a);
+	rights_restore();
 	if (v.class == VERDICT_OK) {
 		if (b->kind == ACTION_FILE)
 			v = verdict_make(a, "2.0.0", "delivered to file: %s", b->path);
@@ -142,8 +144,8 @@ struct verdict mailbox_close(struct mailbox *b, struct arena *a)
 	return close_it(b, a, NULL);
 }
 
-struct verdict mailbox_release(struct mailbox *b, struct arena *a, int *fd_r, const char **path_r)
+struct verdict mailbox_release(struct mailbox *b, struct arena *a, struct deliver_wait *w_r, const char **path_r)
 {
 	*path_r = arena_strdup(a, b->path);
-	return close_it(b, a, fd_r);
+	return close_it(b, a, w_r);
 }

@@ -52,8 +52,12 @@ enum source_status source_forward(struct arena *a, const char *path, const struc
 {
 	enum source_status status = SOURCE_NONE;
 	struct stat st;
-	int fd = open_as(path, r, O_NOFOLLOW);
+	int fd;
 
+	/* What is not there for root is there for nobody: most have none, and then there is nothing to become somebody for. */
+	if (rights_privileged() && lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return SOURCE_NONE;
+	fd = open_as(path, r, O_NOFOLLOW);
 	if (fd < 0) {
 		switch (errno) {
 		case ENOENT:

@@ -40,6 +40,7 @@ struct dest *dest_get(struct transport *t, struct span key, struct span nexthop)
 
 static void forget(struct dest *d)
 {
+	list_remove(&d->at_home);
 	loop_timer_del(qmgr_loop, &d->rest);
 	htab_del(&d->transport->dests, d->key);
 	free((char *)(uintptr_t)d->key.ptr);
@@ -57,7 +58,9 @@ static bool unused(const struct dest *d)
 
 bool dest_rests(struct dest *d)
 {
-	if (d->transport->dest_delay_ms == 0 || d->rest_until_ms <= clock_mono_ms())
+	const struct transport *t = d->transport;
+
+	if (d->rest_until_ms == 0 || (t->dest_delay_ms == 0 && d->ntasks >= t->batch) || d->rest_until_ms <= clock_mono_ms())
 		return false;
 	if (d->rest.index == 0)
 		loop_timer_set(qmgr_loop, &d->rest, d->rest_until_ms);

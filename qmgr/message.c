@@ -130,6 +130,7 @@ struct message *message_add(const char *id, const struct queue_place *place, con
 	m->place = *place;
 	m->timer.fire = timer_fired;
 	m->fresh = env != NULL;
+	m->found = env == NULL || scan_may_have_found(id);
 	list_init(&m->waits);
 	htab_put(&messages, span_cstr(m->id), m);
 	if (env && awake_count < (size_t)conf->qmgr_message_active_limit) {
@@ -203,6 +204,7 @@ static void wake(struct message *m)
 	m->reread = false;
 	drop_summary(m);
 	m->awake->active_us = clock_wall_us();
+	m->awake->again = m->found || !m->fresh;
 	log_info("%s: from=<" SPAN_FMT ">, size=%llu, nrcpt=%zu (queue active)", m->id, SPAN_ARG(env->sender),
 		 (unsigned long long)env->size, env->nrcpts);
 	m->awake->tasks = 1; /* our own hand on it: sorting may finish tasks at once */

@@ -41,6 +41,7 @@ struct message {
 	bool flush;                 /* every recipient is due at the next wake, whatever its pause */
 	bool released;              /* a site it waited for is back */
 	bool fresh;                 /* never attempted: wake without a pause */
+	bool found;                 /* by the scan, or it could have been: an agent of before may have delivered it */
 	uint8_t crashes;            /* agents that died over it */
 	struct loop_timer timer;    /* next wake */
 	struct list_node in_ready;  /* on the list of those that wait for a place among the awake */
@@ -60,6 +61,7 @@ struct awake {
 	struct queue_envelope env;
 	int64_t active_us;           /* wall */
 	unsigned tasks;              /* not finished yet */
+	bool again;                  /* struct job_message */
 	bool removed;                /* its worker delivered the last recipient and removed the file */
 	bool notice_failed;          /* a notice could not be written in this round */
 	bool reasons_unknown;        /* env lacks some: they are in the journal alone */
@@ -87,6 +89,8 @@ struct dest {
 	unsigned ntasks;
 	struct list_node in_ready;   /* on its transport's list: has tasks, is up, has room */
 	unsigned window, busy;       /* agents allowed, agents at work */
+	struct agent *home;          /* a mailbox: the agent that knows it best, because it had it last */
+	struct list_node at_home;    /* agent.at_home */
 	struct list waiters;         /* struct wait */
 	struct task *newest;         /* of the message sorted last (see mark) */
 	uint64_t mark;
@@ -107,6 +111,7 @@ struct transport {
 	unsigned agents, agents_max;
 	unsigned batch;              /* messages in one job */
 	unsigned rcpt_limit, dest_limit, initial;
+	int64_t gather_ms;           /* mailbox_batch_delay */
 	int64_t dest_delay_ms, delay_ms; /* pauses after each delivery: to one destination, of the transport */
 	int64_t rest_until_ms;
 	unsigned busy;               /* agents at work */
@@ -154,7 +159,8 @@ void dest_add_task(struct dest *d, struct task *t);
 /* The task whose turn it is, taken off the list; NULL when there is none. Given back when it has more: first, or at the end. */
 struct task *dest_take_task(struct dest *d);
 void dest_give_back_task(struct dest *d, struct task *t, bool first);
-bool dest_rests(struct dest *d); /* after a delivery, for its rate delay; its timer calls dest_update_ready */
+/* After a delivery: for its rate delay, or to gather a batch. Its timer calls dest_update_ready. */
+bool dest_rests(struct dest *d);
 void dest_update_ready(struct dest *d);
 void dest_succeeded(struct dest *d);
 void dest_failed(struct dest *d, struct span reason);
@@ -182,6 +188,7 @@ unsigned services_agents(const char *transport, unsigned limit); /* at most limi
 /* --- scan.c --- */
 void scan_start(int64_t delay_ms); /* look for messages that are not known; merges with a scan that is due */
 bool scan_complete(void);          /* what is on disk is in memory, or was announced since */
+bool scan_may_have_found(const char *id); /* what is announced only now */
 bool scan_step(void);              /* some more of a running scan; false when none is running */
 
 /* --- intake.c --- */

@@ -23,6 +23,7 @@ static struct found *found;
 static size_t nfound, capacity, next;
 static bool begun; /* a directory listing was had at least once */
 static struct loop_timer timer;
+static int64_t scanned_us; /* wall: when a directory listing was over */
 
 static bool collect(const char *id, const struct queue_place *place, void *arg)
 {
@@ -75,6 +76,7 @@ static void begin(struct loop_timer *t)
 	} else {
 		begun = true;
 	}
+	scanned_us = clock_wall_us();
 	if (nfound)
 		qsort(found, nfound, sizeof *found, by_id); /* the oldest first */
 }
@@ -86,6 +88,11 @@ void scan_start(int64_t delay_ms)
 	timer.fire = begin;
 	if (timer.index == 0 || at < timer.at_ms)
 		loop_timer_set(qmgr_loop, &timer, at);
+}
+
+bool scan_may_have_found(const char *id)
+{
+	return queue_id_time_us(id) <= scanned_us;
 }
 
 bool scan_complete(void)

@@ -23,6 +23,7 @@ enum {
 	RETRY_MAX_MS = 60 * 1000,
 	AGENT_IDLE_MS = 30 * 1000,
 	TURN_MESSAGES = 100,
+	LOOK_FOR_OWN = 32, /* destinations an agent looks at to find one it had before */
 	STRAYS_MS = 200
 };
 
@@ -35,6 +36,7 @@ struct agent {
 	unsigned turn;               /* messages handed out for dest since it came to it */
 	struct part { struct task *task; uint32_t first, n; bool done, last; } *parts; /* of the job at hand */
 	size_t nparts, waiting;
+	struct list at_home;         /* dests whose home it is */
 	struct list_node in_idle;
 	struct loop_timer leave;
 };
@@ -80,6 +82,7 @@ static void set_limits(struct transport *t)
 	t->delay_ms = conf_transport_time_ms(conf, t->name, "_transport_rate_delay", conf->default_transport_rate_delay_ms);
 	if (is_notices(t))
 		t->dest_delay_ms = t->delay_ms = 0;
+	t->gather_ms = mailbox ? conf->mailbox_batch_delay_ms : 0;
 	t->batch = mailbox ? (unsigned)conf->mailbox_batch_limit : 1;
 	if (is_notices(t))
 		t->dest_limit = t->initial = t->agents_max;
@@ -177,6 +180,7 @@ static struct agent *agent_connect(struct transport *t)
 	g->source.ready = agent_ready;
 	g->transport = t;
 	g->leave.fire = agent_leave;
+	list_init(&g->at_home);
 	t->agents++;
 	list_append(&agents, &g->node);
 	loop_add(qmgr_loop, &g->source, EPOLLIN);
@@ -188,8 +192,32 @@ static struct agent *agent_connect(struct transport *t)
 	return g;
 }
 
+/*
+ * A mailbox goes back to the agent that had it last: that knows how it ends, and syncs it once for all that came meanwhile. Sites do
+ * not: there, connections are kept by turns.
+ */
+static void make_home(struct agent *g, struct dest *d)
+{
+	if (d->home == g || !is_mailbox(g->transport))
+		return;
+	list_remove(&d->at_home);
+	d->home = g;
+	list_append(&g->at_home, &d->at_home);
+}
+
+static void leave_homes(struct agent *g)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&g->at_home)) != NULL) {
+		list_entry(n, struct dest, at_home)->home = NULL;
+		list_remove(n);
+	}
+}
+
 static void agent_close(struct agent *g)
 {
+	leave_homes(g);
 	loop_del(qmgr_loop, &g->source);
 	loop_timer_del(qmgr_loop, &g->leave);
 	list_remove(&g->in_idle);
@@ -230,7 +258,7 @@ static void delivery_over(struct dest *d)
 
 	d->busy--;
 	t->busy--;
-	d->rest_until_ms = clock_deadline(t->dest_delay_ms);
+	d->rest_until_ms = t->dest_delay_ms || t->gather_ms ? clock_deadline(t->dest_delay_ms ? t->dest_delay_ms : t->gather_ms) : 0;
 	t->rest_until_ms = clock_deadline(t->delay_ms);
 }
 
@@ -283,7 +311,7 @@ static void make_idle(struct agent *g)
 		buf_free(&b);
 	}
 	let_go_of_dest(g);
-	list_append(&g->transport->idle_agents, &g->in_idle);
+	list_prepend(&g->transport->idle_agents, &g->in_idle); /* the last one first: as few as are needed stay at work */
 	loop_timer_set(qmgr_loop, &g->leave, clock_deadline(AGENT_IDLE_MS));
 }
 
@@ -316,6 +344,7 @@ static void fill_message(struct arena *a, const struct task *t, uint32_t n, stru
 	jm->size = env->size;
 	jm->arrival_us = env->arrival_us;
 	jm->active_us = m->awake->active_us;
+	jm->again = m->awake->again;
 	jm->nrcpts = n;
 	jm->rcpts = arena_array(a, n ? n : 1, sizeof *jm->rcpts);
 	for (uint32_t i = 0; i < n; i++) {
@@ -523,6 +552,21 @@ static void rest_over(struct loop_timer *timer)
 	transport_run(list_entry(timer, struct transport, rest));
 }
 
+/* Of the destinations that are ready: one that this agent had before, else the first. */
+static struct dest *own_or_first(struct agent *g)
+{
+	struct list *ready = &g->transport->ready;
+	int looked = 0;
+
+	list_for_each(n, ready) {
+		if (list_empty(&g->at_home) || looked++ == LOOK_FOR_OWN)
+			break;
+		if (list_entry(n, struct dest, in_ready)->home == g)
+			return list_entry(n, struct dest, in_ready);
+	}
+	return list_empty(ready) ? NULL : list_entry(list_first(ready), struct dest, in_ready);
+}
+
 /* The destination an agent should go on with: its own while its turn lasts or nobody else waits. */
 static struct dest *choose(struct agent *g)
 {
@@ -533,7 +577,7 @@ static struct dest *choose(struct agent *g)
 	if (own && own->state == DEST_UP && own->ntasks > 0 && own->busy < own->window && !dest_rests(own) &&
 	    (g->turn < TURN_MESSAGES || n == NULL))
 		return own;
-	return n ? list_entry(n, struct dest, in_ready) : NULL;
+	return own_or_first(g);
 }
 
 /* The worker left before it could get the job: nothing happened to the messages, they are first in line again. */
@@ -566,15 +610,22 @@ static bool give_work(struct agent *g)
 		return false;
 	if (d != g->dest || g->turn >= TURN_MESSAGES)
 		g->turn = 0;
+	make_home(g, d);
 	list_remove(&d->in_ready); /* to the end, if it has more */
 	if (!send_job(g, d))
 		take_back_job(g);
 	return true;
 }
 
-static struct agent *free_agent(struct transport *t)
+static bool is_idle(const struct agent *g)
 {
-	struct list_node *n = list_first(&t->idle_agents);
+	return list_linked(&g->in_idle);
+}
+
+/* The home of d when that is idle, else one that is, else a new one. */
+static struct agent *free_agent(struct transport *t, const struct dest *d)
+{
+	struct list_node *n = d->home && is_idle(d->home) ? &d->home->in_idle : list_first(&t->idle_agents);
 
 	if (n) {
 		struct agent *g = list_entry(n, struct agent, in_idle);
@@ -591,7 +642,7 @@ static struct agent *free_agent(struct transport *t)
 void transport_run(struct transport *t)
 {
 	while (!list_empty(&t->ready) && !rests(t)) {
-		struct agent *g = free_agent(t);
+		struct agent *g = free_agent(t, list_entry(list_first(&t->ready), struct dest, in_ready));
 
 		if (g == NULL)
 			return;
@@ -614,7 +665,7 @@ static void retry(struct loop_timer *timer)
 
 void transport_probe(struct transport *t, struct dest *d)
 {
-	struct agent *g = free_agent(t);
+	struct agent *g = free_agent(t, d);
 
 	if (g == NULL)
 		dest_probe_result(d, true, SPAN_NONE);

@@ -116,6 +116,7 @@ static void put_message(struct buf *b, const struct job_message *m)
 	pack_u64(b, (uint64_t)m->arrival_us);
 	pack_u64(b, (uint64_t)m->active_us);
 	pack_u8(b, m->last);
+	pack_u8(b, m->again);
 	pack_u32(b, (uint32_t)m->nrcpts);
 	for (size_t i = 0; i < m->nrcpts; i++)
 		put_rcpt(b, &m->rcpts[i]);
@@ -152,6 +153,7 @@ static void get_message(struct unpack *u, struct arena *a, struct job_message *m
 	m->arrival_us = (int64_t)unpack_u64(u);
 	m->active_us = (int64_t)unpack_u64(u);
 	m->last = unpack_u8(u) != 0;
+	m->again = unpack_u8(u) != 0;
 	n = unpack_u32(u);
 	if (u->bad || n > u->rest.len / RCPT_MIN_BYTES) {
 		u->bad = true;

@@ -58,6 +58,7 @@ struct job_message {
 	uint64_t size;
 	int64_t arrival_us;    /* wall, for delays= */
 	int64_t active_us;     /* wall: when qmgr took it up, for delays= */
+	bool again;            /* it may have been delivered to these recipients before, by a worker that could not say so */
 	bool last;             /* these are all recipients that are still pending, and no notice is owed */
 	struct job_rcpt *rcpts;
 	size_t nrcpts;

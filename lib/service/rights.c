@@ -80,6 +80,13 @@ bool rights_of_owner(struct arena *a, uid_t owner, struct rights *r)
 	return owner == 0 ? rights_default(a, r) : rights_of_account(a, NULL, owner, r);
 }
 
+/* What the process is at the moment; nothing is done twice. */
+static struct {
+	bool changed;
+	uid_t uid;
+	gid_t gid, group;
+} now;
+
 static bool set_effective(uid_t uid, gid_t own, gid_t group)
 {
 	gid_t groups[2] = { group, own };
@@ -93,7 +100,16 @@ bool rights_become(const struct rights *r, gid_t group)
 {
 	int err;
 
-	if (!rights_privileged() || set_effective(r->uid, r->gid, group == (gid_t)-1 ? r->gid : group))
+	if (group == (gid_t)-1)
+		group = r->gid;
+	if (!rights_privileged() || (now.changed && now.uid == r->uid && now.gid == r->gid && now.group == group))
+		return true;
+	rights_restore();
+	now.changed = true;
+	now.uid = r->uid;
+	now.gid = r->gid;
+	now.group = group;
+	if (set_effective(r->uid, r->gid, group))
 		return true;
 	err = errno;
 	rights_restore();
@@ -119,8 +135,9 @@ void rights_restore(void)
 {
 	gid_t none = 0;
 
-	if (!rights_privileged())
+	if (!now.changed)
 		return;
+	now.changed = false;
 	if (setresuid(-1, 0, -1) < 0 || setresgid(-1, 0, -1) < 0 || setgroups(1, &none) < 0)
 		log_fatal("cannot become root again: %m");
 }

@@ -17,20 +17,13 @@ struct deliver_batch {
 	struct buf out;
 	/* mbox */
 	struct mboxlock lock;
+	struct deliver_file file;
 	bool created;
 	uint64_t start;          /* size of the file before this batch */
 	uint64_t end;            /* where the next letter begins */
 	struct repeat *repeat;
 	/* Maildir */
 	int dir, new_dir;
-};
-
-typedef bool deliver_next(void *arg, struct span *chunk_r);
-
-struct deliver_letter {
-	struct span sender, headers, key;
-	deliver_next *next;
-	void *arg;
 };
 
 struct verdict deliver_mbox_begin(struct deliver_batch *b, struct arena *a);
@@ -44,13 +37,15 @@ uint64_t deliver_key_hash(struct span key); /* the same in every process; never 
 struct verdict deliver_ok(void);
 
 /*
- * Which letters an mbox already holds, by the keys in their blocks: a worker that was killed after delivering but before that was
- * recorded makes the queue deliver again. The keys of the mailbox's last megabytes are remembered per process, so a mailbox that
- * is delivered to again costs only a look at what was added meanwhile. The mailbox is locked for writing by the caller.
+ * What is at the end of an mbox, and which letters it already holds, by the keys in their blocks: a worker that was killed after
+ * delivering but before that was recorded makes the queue deliver again. Remembered per process: a mailbox that nobody else has
+ * touched costs no look at all, and its letters are only read when one may be there already. The mailbox is locked for writing by the
+ * caller.
  */
-/* Read what is new. *unfinished_r: offset of a letter at the very end that was never completed, or -1. NULL: cannot be read. */
-struct repeat *repeat_open(int fd, uint64_t size, int64_t *unfinished_r);
+/* *unfinished_r: offset of a letter at the very end that was never completed, or -1. NULL: cannot be read, or too many at once. */
+struct repeat *repeat_open(int fd, const struct deliver_file *file, uint64_t size, int64_t *unfinished_r);
 /* Is the letter with this key there, whole? *torn_r: offset of a copy at the very end that is not whole, or -1. */
 bool repeat_has(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *torn_r);
-void repeat_note(struct repeat *r, uint64_t key, uint64_t from_at, uint64_t block_at, uint64_t size);
+/* A letter was written: the file ended at before, and ends at size now. */
+void repeat_note(struct repeat *r, uint64_t key, uint64_t before, uint64_t from_at, uint64_t block_at, uint64_t size);
 void repeat_close(struct repeat *r);

@@ -149,16 +149,16 @@ static bool is_there(struct deliver_batch *b, const char *name)
 }
 
 /* 0; 1: it was there already; -1 and errno */
-static int put_in_place(struct deliver_batch *b, const char *tmp, const char *name, bool keyed)
+static int put_in_place(struct deliver_batch *b, const char *tmp, const char *name, const struct deliver_letter *l)
 {
 	int rc;
 
-	if (keyed && is_there(b, name)) {
+	if (l->key.len > 0 && l->again && is_there(b, name)) {
 		unlinkat(b->dir, tmp, 0);
 		return 1;
 	}
 	rc = maildir_move(b->dir, tmp, b->new_dir, name);
-	if (rc < 0 && errno == EEXIST && keyed) {
+	if (rc < 0 && errno == EEXIST && l->key.len > 0) {
 		unlinkat(b->dir, tmp, 0);
 		return 1;
 	}
@@ -179,7 +179,7 @@ struct verdict deliver_maildir_add(struct deliver_batch *b, struct arena *a, con
 	if (write_letter(b, &w, l)) {
 		snprintf(name, sizeof name, "%s,S=%llu,W=%llu", base, (unsigned long long)w.size,
 			 (unsigned long long)(w.size + w.lines));
-		rc = put_in_place(b, tmp, name, l->key.len > 0);
+		rc = put_in_place(b, tmp, name, l);
 	}
 	err = errno;
 	close(w.fd);

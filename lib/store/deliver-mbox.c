@@ -76,7 +76,7 @@ static int tidy_end(struct deliver_batch *b, uint64_t size)
 	int64_t unfinished;
 
 	b->end = size;
-	b->repeat = repeat_open(b->lock.fd, size, &unfinished);
+	b->repeat = repeat_open(b->lock.fd, &b->file, size, &unfinished);
 	if (unfinished < 0)
 		return 0;
 	log_info("%s: removing an unfinished delivery of %lld bytes", b->t.path, (long long)(size - (uint64_t)unfinished));
@@ -101,6 +101,7 @@ struct verdict deliver_mbox_begin(struct deliver_batch *b, struct arena *a)
 				    (unsigned long)st.st_nlink);
 	if (b->t.check_owner && st.st_uid != b->t.uid)
 		return verdict_make(a, "4.2.0", "destination %s is not owned by recipient", b->t.path);
+	b->file = (struct deliver_file){ st.st_dev, st.st_ino };
 	if (tidy_end(b, (uint64_t)st.st_size) < 0)
 		return open_failed(b, a, errno);
 	b->start = b->end;
@@ -257,11 +258,12 @@ static struct verdict undo(struct writing *w, struct arena *a, enum fed f, int e
 }
 
 /* Is it there from an earlier attempt? A torn copy at the end is removed. */
-static bool is_repeat(struct deliver_batch *b, struct span key)
+static bool is_repeat(struct deliver_batch *b, const struct deliver_letter *l)
 {
+	struct span key = l->key;
 	int64_t torn;
 
-	if (b->special || key.len == 0)
+	if (b->special || key.len == 0 || !l->again)
 		return false;
 	if (repeat_has(b->repeat, b->lock.fd, b->end, deliver_key_hash(key), &torn)) {
 		log_info("%s: already delivered, not again: " SPAN_FMT, b->t.path, SPAN_ARG(key));
@@ -278,7 +280,7 @@ struct verdict deliver_mbox_add(struct deliver_batch *b, struct arena *a, const 
 	struct writing w = { .b = b };
 	enum fed f = FED_OK;
 
-	if (is_repeat(b, l->key))
+	if (is_repeat(b, l))
 		return deliver_ok();
 	w.at = b->end;
 	buf_reset(&b->out);
@@ -290,10 +292,10 @@ struct verdict deliver_mbox_add(struct deliver_batch *b, struct arena *a, const 
 		f = FED_WRITE;
 	if (f != FED_OK)
 		return undo(&w, a, f, errno);
+	if (!b->special)
+		repeat_note(b->repeat, l->key.len ? deliver_key_hash(l->key) : 0, b->end, w.from_at, w.block_at, w.at);
 	b->end = w.at;
 	b->added = true;
-	if (l->key.len > 0)
-		repeat_note(b->repeat, deliver_key_hash(l->key), w.from_at, w.block_at, w.at);
 	return deliver_ok();
 }
 

@@ -2,7 +2,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -11,9 +10,11 @@
 #include "lib/store/fs.h"
 
 enum {
-	WINDOW = 4 << 20,    /* bytes at the end of a mailbox that are looked at */
+	WINDOW = 32 << 20,   /* bytes at the end of a mailbox that are looked at */
+	TAIL_FIRST = 8192,   /* as many at first for its last letter, then ... */
+	TAIL_MORE = 16,      /* times as many */
 	KEYS_MAX = 8192,     /* remembered per mailbox */
-	MAILBOXES_MAX = 64,  /* remembered per process */
+	MAILBOXES_MAX = 256, /* remembered per process */
 	READ_CHUNK = 256 * 1024,
 };
 
@@ -23,11 +24,12 @@ struct seen {
 };
 
 struct repeat {
-	dev_t dev;
-	ino_t ino;
+	struct deliver_file file;
 	bool busy;
+	bool touched;        /* by others since the keys were read: they may be elsewhere now */
 	uint64_t stamp;      /* of the last use */
-	uint64_t scanned_to;
+	uint64_t end;        /* of the file, when it was known that it ends in a whole letter */
+	uint64_t scanned_to; /* the keys before are known, as far as they are remembered */
 	struct seen *seen;
 	size_t nseen;
 };
@@ -43,11 +45,12 @@ static void forget(struct repeat *r)
 	free(r->seen);
 	r->seen = NULL;
 	r->nseen = 0;
-	r->scanned_to = 0;
+	r->scanned_to = r->end = 0;
+	r->touched = false;
 }
 
 /* The entry of this file, else the one used longest ago. */
-static struct repeat *table_get(const struct stat *st)
+static struct repeat *table_get(const struct deliver_file *file)
 {
 	struct repeat *oldest = NULL;
 
@@ -56,23 +59,20 @@ static struct repeat *table_get(const struct stat *st)
 
 		if (r->busy)
 			continue;
-		if (r->stamp != 0 && r->dev == st->st_dev && r->ino == st->st_ino)
+		if (r->stamp != 0 && r->file.dev == file->dev && r->file.ino == file->ino)
 			return r;
 		if (oldest == NULL || r->stamp < oldest->stamp)
 			oldest = r;
 	}
 	if (oldest != NULL) {
 		forget(oldest);
-		oldest->dev = st->st_dev;
-		oldest->ino = st->st_ino;
+		oldest->file = *file;
 	}
 	return oldest;
 }
 
-void repeat_note(struct repeat *r, uint64_t key, uint64_t from_at, uint64_t block_at, uint64_t size)
+static void remember(struct repeat *r, uint64_t key, uint64_t from_at, uint64_t block_at)
 {
-	if (r == NULL)
-		return;
 	if (r->nseen == KEYS_MAX) {
 		memmove(r->seen, r->seen + KEYS_MAX / 2, KEYS_MAX / 2 * sizeof *r->seen);
 		r->nseen = KEYS_MAX / 2;
@@ -80,7 +80,20 @@ void repeat_note(struct repeat *r, uint64_t key, uint64_t from_at, uint64_t bloc
 	if (r->nseen % 256 == 0)
 		r->seen = mem_realloc_array(r->seen, r->nseen + 256, sizeof *r->seen);
 	r->seen[r->nseen++] = (struct seen){ key, from_at, block_at };
-	r->scanned_to = size;
+}
+
+void repeat_note(struct repeat *r, uint64_t key, uint64_t before, uint64_t from_at, uint64_t block_at, uint64_t size)
+{
+	if (r == NULL)
+		return;
+	while (r->nseen > 0 && r->seen[r->nseen - 1].from_at >= before) /* cut off since */
+		r->nseen--;
+	if (r->scanned_to >= before) { /* else what is between is not known either: it is read when a key is looked for */
+		if (key)
+			remember(r, key, from_at, block_at);
+		r->scanned_to = size;
+	}
+	r->end = size;
 }
 
 /* p: the LF in front of a block. The From_ line before it, as an offset from base, or -1. */
@@ -92,18 +105,29 @@ static int64_t from_before(const char *base, const char *p)
 	return span_starts(span_of(start, (size_t)(p - start)), "From ") ? start - base : -1;
 }
 
-static void note_marks(struct repeat *r, const char *base, size_t len, uint64_t offset, uint64_t size)
+/* The next block of ours at or after p; *p_r: the LF in front of it. False: no more. */
+static bool next_block(const char *base, const char *end, const char *p, const char **p_r, struct seen *s_r, struct mbox_block *m_r)
 {
-	const char *p = base, *end = base + len;
-
-	while ((p = memmem(p, (size_t)(end - p), mark, sizeof mark - 1)) != NULL) {
+	for (; (p = memmem(p, (size_t)(end - p), mark, sizeof mark - 1)) != NULL; p += sizeof mark - 1) {
 		int64_t from = from_before(base, p);
-		struct mbox_block m;
 
-		if (from >= 0 && mbox_block_parse(span_of(p + 1, (size_t)(end - p) - 1), &m) > 0)
-			repeat_note(r, m.key, offset + (uint64_t)from, offset + (uint64_t)(p - base) + 1, size);
-		p += sizeof mark - 1;
+		if (from < 0 || mbox_block_parse(span_of(p + 1, (size_t)(end - p) - 1), m_r) == 0)
+			continue;
+		*s_r = (struct seen){ m_r->key, (uint64_t)from, (uint64_t)(p - base) + 1 };
+		*p_r = p;
+		return true;
 	}
+	return false;
+}
+
+static void note_marks(struct repeat *r, const char *base, size_t len, uint64_t offset)
+{
+	const char *p = base;
+	struct mbox_block m;
+	struct seen s;
+
+	for (; next_block(base, base + len, p, &p, &s, &m); p += sizeof mark - 1)
+		remember(r, s.key, offset + s.from_at, offset + s.block_at);
 }
 
 static ssize_t read_at(int fd, void *p, size_t n, uint64_t at)
@@ -124,12 +148,12 @@ static ssize_t read_at(int fd, void *p, size_t n, uint64_t at)
 
 static bool scan(struct repeat *r, int fd, uint64_t size)
 {
-	uint64_t from = r->scanned_to;
+	uint64_t from = r->scanned_to < size ? r->scanned_to : size;
 	ssize_t n;
 	char *text;
 
 	if (size - from > WINDOW) {
-		forget(r);
+		r->nseen = 0;
 		from = size - WINDOW;
 	}
 	if (size == from)
@@ -137,7 +161,7 @@ static bool scan(struct repeat *r, int fd, uint64_t size)
 	text = mem_alloc(size - from);
 	n = read_at(fd, text, size - from, from);
 	if (n > 0)
-		note_marks(r, text, (size_t)n, from, size);
+		note_marks(r, text, (size_t)n, from);
 	free(text);
 	r->scanned_to = size;
 	return n >= 0;
@@ -170,57 +194,76 @@ static bool read_block(int fd, const struct seen *s, char text[static MBOX_BLOCK
 	return *size_r > 0 && m->key == s->key;
 }
 
+/* The last letter of ours in text, the file's bytes from offset on. */
+static bool last_block(const char *text, size_t n, uint64_t offset, struct seen *s_r, struct mbox_block *m_r)
+{
+	const char *p = text;
+	struct mbox_block m;
+	bool found = false;
+	struct seen s;
+
+	for (; next_block(text, text + n, p, &p, &s, &m); p += sizeof mark - 1) {
+		*s_r = (struct seen){ s.key, offset + s.from_at, offset + s.block_at };
+		*m_r = m;
+		found = true;
+	}
+	return found;
+}
+
 /*
  * A file system may make the size of a file durable before the bytes that were appended to its last block: after a power loss they
- * read as NULs. No letter ends in one, or begins with one: where the NULs at the end begin, or -1.
+ * read as NULs. No letter ends in one, or begins with one: they are cut off.
  */
-static int64_t nuls_at_end(int fd, uint64_t size)
+static int64_t judge_tail(int fd, const char *text, size_t n, uint64_t size, const struct seen *last, const struct mbox_block *m)
 {
-	static const size_t most = 64 * 1024;
-	size_t n = size < most ? (size_t)size : most;
+	uint64_t at = size - n;
 	size_t len = n;
-	char *text;
 
-	if (n == 0)
-		return -1;
-	text = mem_alloc(n);
-	if (read_at(fd, text, n, size - n) != (ssize_t)n)
-		n = len = 0;
 	while (len > 0 && text[len - 1] == '\0')
 		len--;
-	free(text);
-	return len < n ? (int64_t)(size - n + len) : -1;
-}
+	if (last) {
+		uint64_t end = last->from_at + m->length;
 
-/* Where the part of the file begins that a letter left which was never completed, or -1. */
-static int64_t unfinished_tail(struct repeat *r, int fd, uint64_t size)
-{
-	const struct seen *last = r->nseen ? &r->seen[r->nseen - 1] : NULL;
-	char text[MBOX_BLOCK_MAX], next = 'x';
-	struct mbox_block m;
-	size_t n;
-
-	if (last && read_block(fd, last, text, &m, &n)) {
-		uint64_t end = last->from_at + m.length;
-
-		if (m.length == 0)
+		if (m->length == 0)
 			return is_last(fd, last->from_at, size) ? (int64_t)last->from_at : -1;
-		if (end < size && read_at(fd, &next, 1, end) == 1 && next == '\0' && is_last(fd, last->from_at, size))
+		if (end < size && end >= at && text[end - at] == '\0' && is_last(fd, last->from_at, size))
 			return (int64_t)end;
 	}
-	return nuls_at_end(fd, size);
+	return len < n ? (int64_t)(at + len) : -1;
 }
 
-struct repeat *repeat_open(int fd, uint64_t size, int64_t *unfinished_r)
+/* Where the part of the file begins that a letter left which was never completed, or -1; -2 when it cannot be read. */
+static int64_t unfinished_tail(int fd, uint64_t size)
+{
+	int64_t at = -1;
+
+	for (uint64_t want = TAIL_FIRST; size > 0; want *= TAIL_MORE) {
+		size_t n = size < want ? (size_t)size : (size_t)want;
+		char *text = mem_alloc(n);
+		struct mbox_block m = { 0 };
+		struct seen last;
+		bool found = false, read = read_at(fd, text, n, size - n) == (ssize_t)n;
+
+		if (read) {
+			found = last_block(text, n, size - n, &last, &m);
+			at = judge_tail(fd, text, n, size, found ? &last : NULL, &m);
+		}
+		free(text);
+		if (!read)
+			return -2;
+		if (found || n == size || want * TAIL_MORE > WINDOW)
+			break;
+	}
+	return at;
+}
+
+struct repeat *repeat_open(int fd, const struct deliver_file *file, uint64_t size, int64_t *unfinished_r)
 {
 	struct repeat *r;
-	struct stat st;
 
 	*unfinished_r = -1;
-	if (fstat(fd, &st) < 0)
-		return NULL;
 	pthread_mutex_lock(&table_lock);
-	r = table_get(&st);
+	r = table_get(file);
 	if (r != NULL) {
 		r->busy = true;
 		r->stamp = ++uses;
@@ -228,13 +271,15 @@ struct repeat *repeat_open(int fd, uint64_t size, int64_t *unfinished_r)
 	pthread_mutex_unlock(&table_lock);
 	if (r == NULL)
 		return NULL;
-	if (size < r->scanned_to)
-		forget(r);
-	if (!scan(r, fd, size)) {
+	if (size == r->end)
+		return r;
+	r->touched = true;
+	*unfinished_r = unfinished_tail(fd, size);
+	if (*unfinished_r == -2) {
+		*unfinished_r = -1;
 		repeat_close(r);
 		return NULL;
 	}
-	*unfinished_r = unfinished_tail(r, fd, size);
 	return r;
 }
 
@@ -294,9 +339,13 @@ static enum found look(int fd, const struct seen *s, uint64_t size)
 bool repeat_has(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *torn_r)
 {
 	*torn_r = -1;
+	if (r && r->touched)
+		forget(r);
 	for (int round = 0; r != NULL && round < 2; round++) {
 		bool moved = false;
 
+		if (!scan(r, fd, size))
+			break;
 		for (size_t i = r->nseen; i-- > 0;) {
 			enum found f;
 
@@ -312,8 +361,6 @@ bool repeat_has(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *
 		if (!moved)
 			break;
 		forget(r); /* the file was rewritten: look again */
-		if (!scan(r, fd, size))
-			break;
 	}
 	return false;
 }

@@ -82,12 +82,9 @@ struct deliver_batch *deliver_begin(struct arena *a, const struct deliver_target
 	return NULL;
 }
 
-struct verdict deliver_add(struct deliver_batch *b, struct arena *a, struct span sender, struct span headers,
-			   bool (*next)(void *arg, struct span *chunk_r), void *arg, struct span key)
+struct verdict deliver_add(struct deliver_batch *b, struct arena *a, const struct deliver_letter *l)
 {
-	struct deliver_letter l = { .sender = sender, .headers = headers, .key = key, .next = next, .arg = arg };
-
-	return b->maildir ? deliver_maildir_add(b, a, &l) : deliver_mbox_add(b, a, &l);
+	return b->maildir ? deliver_maildir_add(b, a, l) : deliver_mbox_add(b, a, l);
 }
 
 struct verdict deliver_commit(struct deliver_batch *b, struct arena *a)
@@ -98,13 +95,18 @@ struct verdict deliver_commit(struct deliver_batch *b, struct arena *a)
 	return v;
 }
 
-struct verdict deliver_release(struct deliver_batch *b, struct arena *a, int *fd_r)
+struct verdict deliver_release(struct deliver_batch *b, struct arena *a, bool (*keep)(const struct deliver_file *file),
+			       struct deliver_wait *w_r)
 {
-	*fd_r = -1;
-	if (!b->maildir && !b->special && !b->created && b->added)
-		*fd_r = fcntl(b->lock.fd, F_DUPFD_CLOEXEC, 0);
-	if (*fd_r < 0)
+	*w_r = (struct deliver_wait){ .file = b->file, .fd = -1 };
+	if (b->maildir || b->special || b->created || !b->added)
 		return deliver_commit(b, a);
+	if (keep(&b->file)) {
+		w_r->fd = fcntl(b->lock.fd, F_DUPFD_CLOEXEC, 0);
+		if (w_r->fd < 0)
+			return deliver_commit(b, a);
+	}
+	w_r->wait = true;
 	batch_free(b);
 	return deliver_ok();
 }

@@ -36,20 +36,32 @@ int deliver_create_spool(const char *path, uid_t uid, gid_t gid);
 
 /* Open and lock. v: why not. */
 struct deliver_batch *deliver_begin(struct arena *a, const struct deliver_target *t, struct verdict *v_r);
-/*
- * Add one letter: headers (LF lines: Return-Path, Delivered-To, ...) in front of the content, which is fed in chunks by
- * next(arg, &chunk): true with a chunk (empty at the end), false on a read error. sender: for the From_ line. key:
- * stable name of this letter for this recipient (queue id, recipient index); a Maildir file of that name that is
- * already there counts as delivered. A failure leaves what was there before the letter; earlier letters of the batch
- * stay.
- */
-struct verdict deliver_add(struct deliver_batch *b, struct arena *a, struct span sender, struct span headers,
-			   bool (*next)(void *arg, struct span *chunk_r), void *arg, struct span key);
+struct deliver_letter {
+	struct span sender;  /* for the From_ line */
+	struct span headers; /* LF lines in front of the content: Return-Path, Delivered-To, ... */
+	struct span key;     /* stable name of this letter for this recipient: queue id, recipient index. Empty: never looked for */
+	bool again;          /* it may be there from an earlier attempt: look for its key, and count it as delivered when it is */
+	bool (*next)(void *arg, struct span *chunk_r); /* the content: true with a chunk (empty at the end), false on a read error */
+	void *arg;
+};
+
+/* Add one letter. A failure leaves what was there before the letter; earlier letters of the batch stay. */
+struct verdict deliver_add(struct deliver_batch *b, struct arena *a, const struct deliver_letter *l);
 /* Make everything added durable and unlock. The letters count as delivered only if this is OK. Frees b. */
 struct verdict deliver_commit(struct deliver_batch *b, struct arena *a);
+/* Which file it is. */
+struct deliver_file {
+	dev_t dev;
+	ino_t ino;
+};
 /*
- * The same, but an mbox that was there before is not made durable: *fd_r is a descriptor of it, the caller's now, to
- * fdatasync before the letters may be forgotten elsewhere. -1: all is durable already. Closing it drops the kernel's
- * lock of a batch of this process on the same file: close it while there is none.
+ * The same, but an mbox that was there before is not made durable.
  */
-struct verdict deliver_release(struct deliver_batch *b, struct arena *a, int *fd_r);
+struct deliver_wait {
+	bool wait;                /* fdatasync the file before the letters may be forgotten elsewhere; false: all is durable already */
+	struct deliver_file file;
+	int fd;                   /* of the file, the caller's now; -1 when keep(file) said that it is not wanted */
+};
+/* Closing the descriptor drops the kernel's lock of a batch of this process on the same file: close it while there is none. */
+struct verdict deliver_release(struct deliver_batch *b, struct arena *a, bool (*keep)(const struct deliver_file *file),
+			       struct deliver_wait *w_r);

@@ -422,7 +422,7 @@ sub imap {
 	$self->send("$tag $command");
 	while (1) {
 		my $line = $self->line;
-		die "end of file in the answer to $command\n" unless defined $line;
+		die "end of file in the answer to " . substr($command, 0, 200) . "\n" unless defined $line;
 		while ($line =~ /\{(\d+)\}$/) {
 			$line .= "\n" . $self->bytes($1);
 			$line .= $self->line // '';

@@ -88,7 +88,7 @@ static struct verdict add(struct deliver_batch *b, const char *sender, const cha
 {
 	struct feed f = { span_cstr(content), 7, false };
 
-	return deliver_add(b, &arena, span_cstr(sender), SPAN("Delivered-To: x\n"), feed_next, &f, span_cstr(key));
+	return deliver_add(b, &arena, &(struct deliver_letter){ span_cstr(sender), SPAN("Delivered-To: x\n"), span_cstr(key), true, feed_next, &f });
 }
 
 static struct verdict deliver_one(const struct deliver_target *t, const char *content, const char *key)
@@ -345,7 +345,7 @@ static void test_limits(void **state)
 	assert_int_equal(slurp(t.path).len, len);
 	b = deliver_begin(&arena, &t, &v);
 	assert_non_null(b);
-	assert_int_equal(deliver_add(b, &arena, SPAN("a"), SPAN_NONE, feed_next, &f, SPAN("4")).class, VERDICT_TEMP);
+	assert_int_equal(deliver_add(b, &arena, &(struct deliver_letter){ SPAN("a"), SPAN_NONE, SPAN("4"), true, feed_next, &f }).class, VERDICT_TEMP);
 	assert_int_equal(deliver_commit(b, &arena).class, VERDICT_OK);
 	assert_int_equal(slurp(t.path).len, len);
 	t = (struct deliver_target){ .path = "/dev/null", .allow_special = true };
