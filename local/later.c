@@ -108,7 +108,7 @@ static void sync_box(struct box *b)
 
 void later_sync(void)
 {
-	/* All of them on their way first: then one commit of the file system's journal is for all. What this reports, fdatasync does. */
+	/* All of them on their way first: then one commit of the journal is for all. What this reports, fdatasync does. */
 	for (size_t i = 0; i < nboxes && nboxes > 1; i++)
 		(void)sync_file_range(boxes[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	for (size_t i = 0; i < nboxes; i++)

@@ -193,8 +193,8 @@ static struct agent *agent_connect(struct transport *t)
 }
 
 /*
- * A mailbox goes back to the agent that had it last: that knows how it ends, and syncs it once for all that came meanwhile. Sites do
- * not: there, connections are kept by turns.
+ * A mailbox goes back to the agent that had it last: that knows how it ends, and syncs it once for all that came meanwhile. Sites
+ * do not: there, connections are kept by turns.
  */
 static void make_home(struct agent *g, struct dest *d)
 {
@@ -255,10 +255,11 @@ static void give_back(struct part *p)
 static void delivery_over(struct dest *d)
 {
 	struct transport *t = d->transport;
+	int64_t pause = t->dest_delay_ms ? t->dest_delay_ms : t->gather_ms;
 
 	d->busy--;
 	t->busy--;
-	d->rest_until_ms = t->dest_delay_ms || t->gather_ms ? clock_deadline(t->dest_delay_ms ? t->dest_delay_ms : t->gather_ms) : 0;
+	d->rest_until_ms = pause ? clock_deadline(pause) : 0;
 	t->rest_until_ms = clock_deadline(t->delay_ms);
 }
 

@@ -39,8 +39,8 @@ struct verdict deliver_ok(void);
 /*
  * What is at the end of an mbox, and which letters it already holds, by the keys in their blocks: a worker that was killed after
  * delivering but before that was recorded makes the queue deliver again. Remembered per process: a mailbox that nobody else has
- * touched costs no look at all, and its letters are only read when one may be there already. The mailbox is locked for writing by the
- * caller.
+ * touched costs no look at all, and its letters are only read when one may be there already. The caller has locked the mailbox for
+ * writing.
  */
 /* *unfinished_r: offset of a letter at the very end that was never completed, or -1. NULL: cannot be read, or too many at once. */
 struct repeat *repeat_open(int fd, const struct deliver_file *file, uint64_t size, int64_t *unfinished_r);

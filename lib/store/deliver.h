@@ -41,7 +41,8 @@ struct deliver_letter {
 	struct span headers; /* LF lines in front of the content: Return-Path, Delivered-To, ... */
 	struct span key;     /* stable name of this letter for this recipient: queue id, recipient index. Empty: never looked for */
 	bool again;          /* it may be there from an earlier attempt: look for its key, and count it as delivered when it is */
-	bool (*next)(void *arg, struct span *chunk_r); /* the content: true with a chunk (empty at the end), false on a read error */
+	/* The content: true with a chunk (empty at the end), false on a read error. */
+	bool (*next)(void *arg, struct span *chunk_r);
 	void *arg;
 };
 
@@ -58,7 +59,7 @@ struct deliver_file {
  * The same, but an mbox that was there before is not made durable.
  */
 struct deliver_wait {
-	bool wait;                /* fdatasync the file before the letters may be forgotten elsewhere; false: all is durable already */
+	bool wait;                /* fdatasync the file before the letters may be forgotten elsewhere; false: durable already */
 	struct deliver_file file;
 	int fd;                   /* of the file, the caller's now; -1 when keep(file) said that it is not wanted */
 };

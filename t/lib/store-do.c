@@ -74,7 +74,9 @@ static void deliver(char **keys, int n)
 	for (int i = 0; i < n; i++) {
 		struct span s = letter(keys[i]);
 
-		v = deliver_add(b, &arena, &(struct deliver_letter){ SPAN("sender@example.com"), SPAN("Delivered-To: x\n"), span_cstr(keys[i]), true, feed, &s });
+		struct deliver_letter l = { SPAN("sender@example.com"), SPAN("Delivered-To: x\n"), span_cstr(keys[i]), true, feed, &s };
+
+		v = deliver_add(b, &arena, &l);
 		if (v.class != VERDICT_OK)
 			fail("deliver", v.text.ptr);
 	}
