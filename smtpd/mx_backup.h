@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* permit_mx_backup: is this machine a mail exchanger of the domain, and not the best one? */
+/* Are we a backup of this domain's best exchangers, and are those in permit_mx_backup_networks where that is set? What cannot be
+ * found out is remembered by put_off_if_reject. */
 #pragma once
-#include "lib/base/arena.h"
-#include "lib/map/map.h"
+#include "smtpd/restrict.h"
 
-/* MAP_OK: an MX record of domain leads to an address of ours. MAP_TEMP: DNS did not answer. */
-enum map_status mx_backup(struct arena *a, struct span domain);
+bool mx_backup(struct check *c, struct span domain);

@@ -9,10 +9,11 @@
 #include "lib/conf/conf.h"
 #include "lib/conf/expand.h"
 #include "lib/io/dns.h"
+#include "lib/proto/mailhost.h"
 #include "smtpd/rbl_filter.h"
 #include "smtpd/restrict.h"
 
-enum { CACHE_MAX = 100, REASON_MAX = 300 };
+enum { CACHE_MAX = 100, REASON_MAX = 500 };
 
 /* What a session has asked already: the same lists look at every recipient. */
 struct rbl_cached {
@@ -155,43 +156,59 @@ static struct span find_reason(struct check *c, struct span query)
 {
 	struct dns_answer txt;
 	struct span reason;
+	struct buf all;
 
 	if (dns_lookup(&c->s->cmd, query, DNS_TXT, &txt) != DNS_OK)
 		return SPAN_NONE;
-	reason = arena_span(&c->s->cmd, span_head(txt.records[0].name, REASON_MAX));
+	buf_init(&all, REASON_MAX);
+	for (size_t i = 0; i < txt.nrecords; i++) {
+		if (i > 0 && all.max - all.len > 3)
+			buf_adds(&all, " / ");
+		buf_add_span(&all, span_head(txt.records[i].name, all.max - all.len));
+	}
+	reason = arena_span(&c->s->cmd, buf_span(&all));
+	buf_free(&all);
 	log_escape((char *)(uintptr_t)reason.ptr, reason.len);
 	return reason;
 }
 
-static const char *expand_reply(struct check *c, struct listing *l)
+/* A template of one list that makes no sense is no reason to be silent: the one for all lists is there. */
+static const char *expand_reply(struct check *c, struct listing *l, struct span template)
 {
 	struct reply_names names = { c, l };
 	struct expand e = { .lookup = reply_name, .ctx = &names, .a = &c->s->cmd };
-	struct span template = span_cstr(conf->default_rbl_reply);
-	const char *text;
+	const char *text = expand_text(&e, template);
 
-	(void)!map_list_get(map_list_open(conf->rbl_reply_maps), &c->s->cmd, l->list, &template);
-	text = expand_text(&e, template);
-	if (text && span_cstr(text).len > 4 && (text[0] == '4' || text[0] == '5'))
+	if (text)
 		return text;
-	log_warn("bad rbl reply template for domain " SPAN_FMT ": %s", SPAN_ARG(l->list), e.error ? e.error : "no reply code");
-	return arena_printf(&c->s->cmd, "%d Service unavailable", (int)conf->maps_rbl_reject_code);
+	log_warn("bad rbl reply template for domain " SPAN_FMT ": %s", SPAN_ARG(l->list), e.error);
+	e.error = NULL;
+	text = expand_text(&e, span_cstr(conf->default_rbl_reply));
+	return text ? text : "";
 }
 
 static enum decision refuse_listed(struct check *c, struct listing *l)
 {
-	const char *text, *dsn = "5.7.1";
-	struct span rest, word, peek;
+	const char *text, *dsn = "4.7.1";
+	struct span template = span_cstr(conf->default_rbl_reply), rest, word, peek;
+	uint64_t code;
 
+	if (map_list_get(map_list_open(conf->rbl_reply_maps), &c->s->cmd, l->list, &template) == MAP_TEMP)
+		return refuse_config(c);
 	l->reason = find_reason(c, l->query);
-	text = expand_reply(c, l);
-	rest = span_cstr(text + 3);
+	text = expand_reply(c, l, template);
+	rest = span_cstr(text);
+	if (!span_word(&rest, " ", &word) || word.len != 3 || !span_u64(word, 599, &code) || code < 400) {
+		log_warn("rbl response code configuration error: %s", text);
+		return refuse(c, 450, "4.7.1", "Service unavailable");
+	}
 	peek = rest;
 	if (span_word(&peek, " ", &word) && verdict_dsn_valid(word)) {
 		dsn = arena_cstr(&c->s->cmd, word);
 		rest = peek;
 	}
-	return refuse(c, atoi(text), dsn, SPAN_FMT, SPAN_ARG(span_trim(rest)));
+	rest = span_trim(rest);
+	return refuse(c, (int)code, fit_dsn(c, dsn, l->class), SPAN_FMT, SPAN_ARG(rest.len ? rest : SPAN("Service unavailable")));
 }
 
 /* --- rules -------------------------------------------------------------------------------------------------------- */
@@ -206,7 +223,13 @@ enum decision reject_rbl_client(struct check *c, const struct use *u)
 
 static bool has_domain(struct about_text t)
 {
-	return t.present && t.domain.len && t.domain.ptr[0] != '[' && !span_is(t.domain, "unknown");
+	ptrdiff_t dot = span_rchr(t.domain, '.');
+	struct span top = span_skip(t.domain, dot < 0 ? 0 : (size_t)dot + 1);
+	bool number = top.len > 0; /* part of an address: no list of domains is asked for that */
+
+	for (size_t i = 0; i < top.len; i++)
+		number = number && ascii_isdigit(top.ptr[i]);
+	return t.present && !number && mailhost_name_valid(t.domain) && !span_is(t.domain, "unknown");
 }
 
 enum decision reject_rhsbl(struct check *c, const struct use *u)
@@ -220,34 +243,30 @@ enum decision reject_rhsbl(struct check *c, const struct use *u)
 }
 
 /* A list of friends is no permission to relay. */
-static enum decision permit_listed(struct check *c)
+static enum decision permit_listed(struct check *c, const struct use *u, struct span query, struct span name)
 {
-	return c->recipient.len ? permit_auth_destination(c, NULL) : PERMIT;
-}
+	enum decision d = c->recipient.len && strcmp(c->where, "RCPT") == 0 ? permit_auth_destination(c, NULL) : PERMIT;
+	struct listing l = { 0 };
+	enum dns_status status;
 
-static enum decision unsure(struct check *c)
-{
-	return put_off_if_reject(c, 450, "4.7.1", "<" SPAN_FMT ">: %s rejected: Service unavailable", SPAN_ARG(c->name), c->what);
+	if (d != PERMIT)
+		return d;
+	if (listed(c, u, query, &l, &status))
+		return PERMIT;
+	if (status == DNS_TEMP || status == DNS_BAD)
+		return put_off_if_reject(c, 450, "4.7.1", "<" SPAN_FMT ">: Client host rejected: Service unavailable",
+					 SPAN_ARG(name));
+	return NEXT;
 }
 
 enum decision permit_dnswl_client(struct check *c, const struct use *u)
 {
-	struct listing l = { 0 };
-	enum dns_status status;
-
-	if (listed(c, u, reversed(c), &l, &status))
-		return permit_listed(c);
-	return status == DNS_TEMP ? unsure(c) : NEXT;
+	return permit_listed(c, u, reversed(c), span_cstr(c->s->peer_text));
 }
 
 enum decision permit_rhswl_client(struct check *c, const struct use *u)
 {
-	struct listing l = { 0 };
-	enum dns_status status;
+	struct about_text t = about_text(c, ABOUT_CLIENT);
 
-	if (span_is(c->s->client_name, "unknown"))
-		return NEXT;
-	if (listed(c, u, c->s->client_name, &l, &status))
-		return permit_listed(c);
-	return status == DNS_TEMP ? unsure(c) : NEXT;
+	return has_domain(t) ? permit_listed(c, u, t.domain, t.domain) : NEXT;
 }

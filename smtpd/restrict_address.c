@@ -58,17 +58,19 @@ static enum decision domain_must_exist(struct check *c, struct about_text t, boo
 	struct dns_answer answer;
 	enum dns_status status;
 	const char *dsn = is_sender ? "4.1.8" : "4.1.2";
+	bool unsure;
 
 	status = dns_lookup(&c->s->cmd, t.domain, DNS_MX, &answer);
 	if (status == DNS_OK && dns_is_null_mx(&answer))
 		return refuse(c, is_sender ? 550 : 556, is_sender ? "4.7.27" : "4.1.10",
 			      "<" SPAN_FMT ">: %s rejected: Domain " SPAN_FMT " does not accept mail (nullMX)",
 			      SPAN_ARG(t.name), t.what, SPAN_ARG(t.domain));
-	if (status == DNS_NODATA || status == DNS_NXDOMAIN)
+	unsure = status == DNS_TEMP;
+	if (status != DNS_OK)
 		status = dns_addresses(&c->s->cmd, t.domain, DNS_WANT_A | DNS_WANT_AAAA, &answer);
 	if (status == DNS_OK)
 		return NEXT;
-	if (status == DNS_TEMP)
+	if (status == DNS_TEMP || unsure)
 		return put_off(c, conf->unknown_address_tempfail_action, 450, dsn, "<" SPAN_FMT ">: %s rejected: Domain not found",
 			       SPAN_ARG(t.name), t.what);
 	return refuse(c, (int)conf->unknown_address_reject_code, dsn, "<" SPAN_FMT ">: %s rejected: Domain not found",
@@ -192,6 +194,8 @@ enum decision permit_auth_destination(struct check *c, const struct use *u)
 
 enum decision permit_mx_backup(struct check *c, const struct use *u)
 {
+	struct span domain = addr_split(c->recipient).domain;
+
 	(void)u;
 	if (c->recipient.len == 0)
 		return NEXT;
@@ -201,16 +205,6 @@ enum decision permit_mx_backup(struct check *c, const struct use *u)
 	case MAP_TEMP:
 		return refuse_lookup(c, c->recipient_given);
 	default:
-		break;
-	}
-	switch (mx_backup(&c->s->cmd, addr_split(c->recipient).domain)) {
-	case MAP_OK:
-		return PERMIT;
-	case MAP_TEMP:
-		return put_off(c, "defer_if_permit", 450, "4.4.4",
-			       "<" SPAN_FMT ">: Recipient address rejected: MX lookup failed, try again later",
-			       SPAN_ARG(c->recipient_given));
-	default:
-		return NEXT;
+		return domain.ptr[0] != '[' && !is_routed(c->recipient) && mx_backup(c, domain) ? PERMIT : NEXT;
 	}
 }

@@ -54,6 +54,7 @@ enum decision reject_unknown_helo(struct check *c, const struct use *u)
 	struct span helo = c->s->helo;
 	struct dns_answer answer;
 	enum dns_status status;
+	bool unsure;
 
 	(void)u;
 	if (helo.len == 0)
@@ -61,11 +62,12 @@ enum decision reject_unknown_helo(struct check *c, const struct use *u)
 	if (helo.ptr[0] == '[')
 		return mailhost_literal_valid(helo) ? NEXT : invalid(c, "invalid ip address");
 	status = dns_addresses(&c->s->cmd, helo, DNS_WANT_A | DNS_WANT_AAAA, &answer);
-	if (status == DNS_NXDOMAIN || status == DNS_NODATA)
+	unsure = status == DNS_TEMP;
+	if (status != DNS_OK)
 		status = dns_lookup(&c->s->cmd, helo, DNS_MX, &answer);
 	if (status == DNS_OK)
 		return NEXT;
-	if (status == DNS_NXDOMAIN || status == DNS_NODATA)
+	if (status != DNS_TEMP && !unsure)
 		return refuse(c, (int)conf->unknown_hostname_reject_code, "4.7.1",
 			      "<" SPAN_FMT ">: Helo command rejected: Host not found", SPAN_ARG(helo));
 	return put_off(c, conf->unknown_helo_hostname_tempfail_action, 450, "4.7.1",

@@ -20,7 +20,7 @@ enum decision permit_tls_clientcerts(struct check *c, const struct use *u)
 		case MAP_OK:
 			return PERMIT;
 		case MAP_TEMP:
-			return refuse_table(c, span_cstr(keys[i]), "Client certificate");
+			return refuse_lookup(c, c->name);
 		case MAP_NOTFOUND:
 			break;
 		}

@@ -55,8 +55,12 @@ enum decision reject_sender_login(struct check *c, const struct use *u)
 	struct span sender = s->txn.env.sender, owners = SPAN_NONE;
 	bool logged_in = s->sasl_user.len > 0;
 
-	if (!conf->smtpd_sasl_auth_enable || sender.len == 0 || (logged_in ? rule == SENDER_LOGIN_UNAUTHENTICATED
-					  : rule == SENDER_LOGIN_AUTHENTICATED || rule == SENDER_LOGIN_KNOWN))
+	if (!conf->smtpd_sasl_auth_enable || sender.len == 0)
+		return NEXT;
+	if (rule == (logged_in ? SENDER_LOGIN_UNAUTHENTICATED : SENDER_LOGIN_AUTHENTICATED))
+		return NEXT;
+	/* What a table says is known of everybody; what names alone suggest holds for those who logged in. */
+	if (rule == SENDER_LOGIN_KNOWN && !logged_in && conf->smtpd_sender_login_maps[0] == '\0')
 		return NEXT;
 	switch (look_up(c, sender, &owners)) {
 	case MAP_TEMP:

@@ -120,7 +120,7 @@ void cmd_quit(struct smtpd_session *s, const struct smtp_cmd *cmd);
 /* Is the domain of this rewritten address a host name or an address literal? Else nothing can be sent there (cmd_rcpt.c). */
 bool address_has_place(struct span address);
 
-/* Log a refusal in Postfix's shape; rcpt in internal form: "QID: reject: RCPT from name[ip]: TEXT; from=<> to=<> proto= helo=<>". */
+/* Log a refusal in Postfix's shape, "QID: reject: RCPT from name[ip]: TEXT; from=<> to=<> proto= helo=<>". rcpt: internal form. */
 void log_reject(const struct smtpd_session *s, const char *stage, const char *text, struct span rcpt);
 /* The same line with another word: "reject_warning", "hold", "discard", ... */
 void log_reject_as(const struct smtpd_session *s, const char *decision, const char *stage, const char *text, struct span rcpt);
