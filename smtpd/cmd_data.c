@@ -29,7 +29,7 @@ static bool may_come_now(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
 	const char *why;
 
-	if (s->txn.intake)
+	if (within_chunks(s))
 		reply(s, "503 5.5.1 Error: DATA after BDAT");
 	else if (!s->txn.accepted)
 		reply(s, s->txn.have_sender && !smtpd_lmtp ? "554 5.5.1 Error: no valid recipients"

@@ -209,6 +209,11 @@ static bool talks_too_early(struct smtpd_session *s, unsigned flags)
 	return (flags & LAST || !s->esmtp) && stream_has_input(s->stream);
 }
 
+bool within_chunks(const struct smtpd_session *s)
+{
+	return s->txn.intake || s->txn.bdat_failed;
+}
+
 static void handle(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
 	const struct command *c = &commands[cmd->verb];
@@ -225,7 +230,7 @@ static void handle(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		punish(s);
 	if (s->refused && cmd->verb != SMTP_VERB_QUIT)
 		reply(s, "503 5.7.0 Error: access denied for %s", s->client);
-	else if (s->txn.intake && (cmd->verb == SMTP_VERB_MAIL || cmd->verb == SMTP_VERB_RCPT))
+	else if (within_chunks(s) && (cmd->verb == SMTP_VERB_MAIL || cmd->verb == SMTP_VERB_RCPT))
 		reply(s, "503 5.5.1 Error: %s after BDAT", smtp_verb_str(cmd->verb));
 	else if (c->handle && !(c->flags & CLEAR) && starttls_missing(s))
 		reply(s, "530 5.7.0 Must issue a STARTTLS command first");

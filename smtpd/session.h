@@ -130,6 +130,9 @@ bool xclient_allowed(const struct smtpd_session *s);
 bool xforward_allowed(const struct smtpd_session *s);
 const char *xforward_log(struct smtpd_session *s);
 
+/* Behind the first BDAT of a message, accepted or not, only BDAT goes on: until LAST, RSET or a greeting. */
+bool within_chunks(const struct smtpd_session *s);
+
 /* What access tables want done with the message, into its envelope: other recipients, a filter, hold (cmd_rcpt.c). */
 void apply_actions(struct smtpd_session *s);
 
