@@ -295,7 +295,10 @@ static void one_command(struct smtpd_session *s)
 		log_info("too many errors after %s from %s", after(s), s->client);
 		s->quit = true;
 	}
-	arena_reset(&s->cmd);
+	if (stream_has_input(s->stream))
+		arena_reset(&s->cmd);
+	else
+		arena_free(&s->cmd); /* the client may think for long */
 }
 
 static bool spoke_before_banner(int fd)

@@ -5,7 +5,7 @@
 # make check-e2e     real servers, real clients (t/e2e/*.t)
 # make check-asan    what asan is good at: unit tests, corpora, the end-to-end tests of the dialogues (MODE=asan)
 # make fuzz          searches with libFuzzer (clang), FUZZ_SECONDS (60) per parser; new inputs go to build/fuzz/corpus
-# make bench         letters per second beside Postfix, logins per second and idle sessions beside Dovecot, where they are installed
+# make bench         letters per second, beside Postfix when it is installed; what idle clients cost
 # make lint          the rules of the house: layers, sizes, pages, parameters, cppcheck
 JOBS ?= $(shell nproc)
 PROVE := prove -j$(JOBS) --timer --failures
@@ -50,6 +50,7 @@ check: all tests check-fuzz
 
 bench: all $(HELPERS)
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/run
+	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/idle
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/logins
 
 lint:

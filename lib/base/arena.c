@@ -9,7 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/must.h"
 
-enum { CHUNK_BYTES = 4000, ALIGN = 16 };
+enum { FIRST_BYTES = 1000, CHUNK_BYTES = 4000, ALIGN = 16 };
 
 struct arena_chunk {
 	struct arena_chunk *older;
@@ -26,7 +26,8 @@ void *arena_alloc(struct arena *a, size_t size)
 	must(size < SIZE_MAX / 2);
 	need = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	if (c == NULL || need > c->size - c->used) {
-		size_t room = need > CHUNK_BYTES ? need : CHUNK_BYTES;
+		size_t usual = c ? CHUNK_BYTES : FIRST_BYTES; /* many arenas hold little for long */
+		size_t room = need > usual ? need : usual;
 
 		c = mem_alloc(sizeof *c + room);
 		c->older = a->chunk;

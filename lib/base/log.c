@@ -133,12 +133,12 @@ static int prefix(char *line, size_t size, const char *tag, enum log_level level
 	return n;
 }
 
-/* Lines of this thread that wait for log_release. */
+/* Lines of this thread that wait for log_release. The memory is there while they wait: a page for each thread is much. */
 enum { HELD_BYTES = 4096 };
 static _Thread_local struct {
 	bool on;
 	size_t len;
-	char text[HELD_BYTES];
+	char *text; /* HELD_BYTES, or NULL */
 } held;
 
 static void write_held(void)
@@ -157,6 +157,8 @@ void log_hold(void)
 void log_release(void)
 {
 	write_held();
+	free(held.text);
+	held.text = NULL;
 	held.on = false;
 }
 
@@ -164,6 +166,8 @@ static void put(const char *line, size_t len)
 {
 	ssize_t n;
 
+	if (held.on && held.text == NULL)
+		held.on = (held.text = malloc(HELD_BYTES)) != NULL;
 	if (held.on) {
 		if (len > sizeof held.text - held.len)
 			write_held();

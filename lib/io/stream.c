@@ -13,6 +13,9 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/must.h"
+#include "lib/base/stack.h"
+
+enum { PATIENCE_MS = 1000 };
 
 struct stream {
 	int fd;
@@ -123,16 +126,29 @@ void stream_set_timeout(struct stream *s, int64_t timeout_ms)
 	s->timeout_ms = timeout_ms;
 }
 
-enum io_status stream_wait(struct stream *s, short events)
+/* Who has waited for a second is likely to wait for longer: what is not needed for that is given back. */
+static enum io_status wait_shrinking(struct stream *s, short events, bool buffers)
 {
-	int64_t until = s->deadline_ms;
+	int64_t until = s->deadline_ms, soon = clock_deadline(PATIENCE_MS);
+	enum io_status status;
 
 	if (s->timeout_ms > 0) {
 		int64_t t = clock_deadline(s->timeout_ms);
 
 		until = t < until ? t : until;
 	}
+	status = io_wait(s->fd, events, soon < until ? soon : until);
+	if (status != IO_TIMEOUT || soon >= until)
+		return status;
+	if (buffers)
+		stream_shrink(s);
+	stack_give_back();
 	return io_wait(s->fd, events, until);
+}
+
+enum io_status stream_wait(struct stream *s, short events)
+{
+	return wait_shrinking(s, events, false);
 }
 
 /* --- output ------------------------------------------------------------------------------------------------------- */
@@ -262,6 +278,15 @@ static void make_room(struct stream *s)
 	}
 }
 
+/* The buffers may be gone meanwhile. */
+static enum io_status wait_for_input(struct stream *s, short want)
+{
+	enum io_status status = wait_shrinking(s, want, true);
+
+	make_room(s);
+	return status;
+}
+
 /* Waiting comes first: a client in dialogue has usually not answered yet, and a read that finds nothing is a wasted call. */
 enum io_status stream_fill(struct stream *s)
 {
@@ -277,7 +302,7 @@ enum io_status stream_fill(struct stream *s)
 		ssize_t n;
 
 		if (s->ops == &plain || want != POLLIN) {
-			status = stream_wait(s, want);
+			status = wait_for_input(s, want);
 			if (status != IO_OK)
 				return status;
 		}
@@ -292,7 +317,7 @@ enum io_status stream_fill(struct stream *s)
 		if (errno != EAGAIN && errno != EINTR)
 			return IO_ERROR;
 		if (s->ops != &plain && errno == EAGAIN) {
-			status = stream_wait(s, want);
+			status = wait_for_input(s, want);
 			if (status != IO_OK)
 				return status;
 			want = POLLIN;
