@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* RFC 2177. What wakes it: the client, another session of the user, the files, the clock. */
+/*
+ * RFC 2177. What wakes it: the client, another session of the user, the files, the clock. Until then it has no thread: what it needs
+ * is on the heap, and the command is finished by idle_go_on.
+ */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -11,11 +15,13 @@
 #include "imapd/imapd.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 
 enum { BLIND_LOOK_MS = 15000 }; /* how often the files are looked at where they cannot be watched */
 
 struct idle {
+	char *tag;
 	int poll_fd;  /* readable when any of the others is */
 	int watch_fd; /* the mailbox's, or -1 */
 	int64_t end_ms, notify_ms, look_ms;
@@ -50,7 +56,7 @@ static bool start(struct session *s, struct idle *i)
 	return true;
 }
 
-static void finish(struct session *s, struct idle *i)
+static void stop_listening(struct session *s, struct idle *i)
 {
 	if (s->box != NULL) {
 		box_lock(s->box);
@@ -99,27 +105,22 @@ static int64_t next_wake(const struct idle *i)
 	return i->look_ms < at ? i->look_ms : at;
 }
 
-/* Until the client speaks. IO_OK: it did. */
-static enum io_status wait_for_client(struct session *s, struct idle *i)
+/* Tell what there is to tell. True: it is over, *st_r says why; IO_OK: the client spoke. */
+static bool look_around(struct session *s, struct idle *i, enum io_status *st_r)
 {
-	while (!s->over) {
-		enum io_status st;
-
-		look(s, i);
-		if (clock_mono_ms() >= i->notify_ms) {
-			stream_puts(s->io, "* OK Still here\r\n");
-			i->notify_ms = clock_deadline(conf->imap_idle_notify_interval_ms);
-		}
-		st = stream_flush(s->io);
-		if (st != IO_OK || client_spoke(s, i))
-			return st;
-		st = io_wait(i->poll_fd, POLLIN, next_wake(i));
-		if (st != IO_OK && st != IO_TIMEOUT)
-			return st;
-		if (clock_mono_ms() >= i->end_ms)
-			return IO_TIMEOUT;
+	*st_r = IO_TIMEOUT;
+	if (clock_mono_ms() >= i->end_ms)
+		return true;
+	look(s, i);
+	*st_r = IO_EOF;
+	if (s->over)
+		return true;
+	if (clock_mono_ms() >= i->notify_ms) {
+		stream_puts(s->io, "* OK Still here\r\n");
+		i->notify_ms = clock_deadline(conf->imap_idle_notify_interval_ms);
 	}
-	return IO_EOF;
+	*st_r = stream_flush(s->io);
+	return *st_r != IO_OK || client_spoke(s, i);
 }
 
 static void fail(struct session *s, enum io_status st)
@@ -133,28 +134,17 @@ static void fail(struct session *s, enum io_status st)
 					   : "Disconnected: Connection closed in IDLE");
 }
 
-void cmd_idle(struct session *s, struct imap_scan *a)
+static void finish(struct session *s, enum io_status st)
 {
 	enum { DONE_MAX = 100 };
-	struct idle i;
+	struct idle *i = s->idle;
 	struct span line;
-	enum io_status st;
 
-	if (!imap_scan_end(a)) {
-		reply_bad(s, a->error);
-		return;
-	}
-	i.end_ms = clock_deadline(conf->imap_timeout_ms);
-	i.notify_ms = clock_deadline(conf->imap_idle_notify_interval_ms);
-	i.look_ms = CLOCK_NEVER;
-	stream_puts(s->io, "+ idling\r\n");
-	if (!start(s, &i)) {
-		finish(s, &i);
-		reply(s, "NO [SERVERBUG] Internal error occurred. Refer to server log for more information.");
-		return;
-	}
-	st = wait_for_client(s, &i);
-	finish(s, &i);
+	stop_listening(s, i);
+	s->idle = NULL;
+	s->tag = arena_span(&s->arena, span_cstr(i->tag));
+	free(i->tag);
+	free(i);
 	if (st == IO_OK)
 		st = stream_line(s->io, DONE_MAX, &line, NULL);
 	if (st != IO_OK && st != IO_TOO_LONG)
@@ -163,4 +153,55 @@ void cmd_idle(struct session *s, struct imap_scan *a)
 		reply(s, "OK Idle completed.");
 	else
 		reply_bad(s, "Expected DONE.");
+}
+
+/* Until the client speaks: without a thread where that is to be had. */
+static void wait_for_client(struct session *s)
+{
+	struct idle *i = s->idle;
+	enum io_status st;
+
+	while (!look_around(s, i, &st)) {
+		if (session_park(s, i->poll_fd, next_wake(i)))
+			return;
+		st = io_wait(i->poll_fd, POLLIN, next_wake(i));
+		if (st != IO_OK && st != IO_TIMEOUT)
+			break;
+	}
+	finish(s, st);
+}
+
+void idle_go_on(struct session *s)
+{
+	enum io_status st = io_wait(s->idle->poll_fd, POLLIN, clock_mono_ms());
+
+	if (st == IO_OK || st == IO_TIMEOUT)
+		wait_for_client(s);
+	else
+		finish(s, st);
+}
+
+void cmd_idle(struct session *s, struct imap_scan *a)
+{
+	struct idle *i;
+
+	if (!imap_scan_end(a)) {
+		reply_bad(s, a->error);
+		return;
+	}
+	i = s->idle = mem_zalloc(sizeof(*i));
+	i->tag = mem_strndup(s->tag.ptr, s->tag.len);
+	i->end_ms = clock_deadline(conf->imap_timeout_ms);
+	i->notify_ms = clock_deadline(conf->imap_idle_notify_interval_ms);
+	i->look_ms = CLOCK_NEVER;
+	stream_puts(s->io, "+ idling\r\n");
+	if (start(s, i)) {
+		wait_for_client(s);
+		return;
+	}
+	stop_listening(s, i);
+	s->idle = NULL;
+	free(i->tag);
+	free(i);
+	reply(s, "NO [SERVERBUG] Internal error occurred. Refer to server log for more information.");
 }

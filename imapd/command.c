@@ -108,5 +108,6 @@ void command_run(struct session *s, struct span text)
 		c->run(s, &args);
 	if (s->bad == bad)
 		s->bad = 0;
-	command_finish(s, c->flags);
+	if (!s->parked)
+		command_finish(s, c->flags);
 }

@@ -80,6 +80,8 @@ struct session {
 	struct list_node on_box;
 	int wake_fd; /* eventfd: another session changed the box; -1 until the first IDLE */
 	bool idling; /* under box_lock */
+	bool parked; /* it waits without a thread; session_resume is next */
+	struct idle *idle; /* an IDLE that is not over, or NULL */
 	struct session_stats stats;
 };
 
@@ -87,6 +89,8 @@ struct session {
 void session_serve(const struct handover_session *hs, int fd);
 void session_end(struct session *s, const char *why); /* why: a literal; no more commands are read */
 enum io_status session_read_command(struct session *s, enum imap_read_status *st_r);
+/* Wait without a thread, see userproc_park. True: return to session.c at once. */
+bool session_park(struct session *s, int fd, int64_t deadline_ms);
 
 /* --- command.c --- */
 enum command_flags {
@@ -120,6 +124,7 @@ void cmd_expunge(struct session *s, struct imap_scan *a);
 void cmd_fetch(struct session *s, struct imap_scan *a);
 void cmd_id(struct session *s, struct imap_scan *a);
 void cmd_idle(struct session *s, struct imap_scan *a);
+void idle_go_on(struct session *s); /* after session_park; parked again, or there is a reply */
 void cmd_list(struct session *s, struct imap_scan *a);
 void cmd_logout(struct session *s, struct imap_scan *a);
 void cmd_lsub(struct session *s, struct imap_scan *a);

@@ -1,20 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One session: commands are read, run and answered until the client, the clock or the service ends it. */
 #include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "imapd/box.h"
 #include "imapd/imapd.h"
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 #include "lib/proto/imap_caps.h"
+
+enum { REST_AFTER_MS = 2000 };
+
+static void session_resume(void *arg);
+
+static bool may_rest(const struct session *s)
+{
+	return conf->imap_timeout_ms > 2 * REST_AFTER_MS && imap_reader_idle(&s->reader) && !stream_has_input(s->io);
+}
 
 void session_end(struct session *s, const char *why)
 {
 	s->over = true;
 	if (s->why_over == NULL)
 		s->why_over = why;
+}
+
+bool session_park(struct session *s, int fd, int64_t deadline_ms)
+{
+	s->parked = userproc_park(fd, deadline_ms, session_resume, s);
+	return s->parked;
 }
 
 static void io_failed(struct session *s, enum io_status st)
@@ -37,6 +56,19 @@ static void io_failed(struct session *s, enum io_status st)
 	}
 }
 
+/* Between two commands the wait is short at first: who says nothing for longer than that waits without a thread. */
+static enum io_status fill(struct session *s)
+{
+	enum io_status io = stream_flush(s->io);
+
+	if (io != IO_OK || !may_rest(s))
+		return io == IO_OK ? stream_fill(s->io) : io;
+	stream_set_timeout(s->io, REST_AFTER_MS);
+	io = stream_fill(s->io);
+	stream_set_timeout(s->io, conf->imap_timeout_ms);
+	return io;
+}
+
 enum io_status session_read_command(struct session *s, enum imap_read_status *st_r)
 {
 	for (;;) {
@@ -55,7 +87,7 @@ enum io_status session_read_command(struct session *s, enum imap_read_status *st
 		}
 		if (*st_r != IMAP_READ_MORE)
 			return IO_OK;
-		io = stream_fill(s->io);
+		io = fill(s);
 		if (io != IO_OK)
 			return io;
 	}
@@ -77,19 +109,8 @@ static void refuse_command(struct session *s, enum imap_read_status st)
 	}
 }
 
-static void next_command(struct session *s)
+static void command_over(struct session *s)
 {
-	enum imap_read_status st;
-	enum io_status io = session_read_command(s, &st);
-
-	if (io != IO_OK)
-		io_failed(s, io);
-	else if (st == IMAP_READ_LITERAL && !append_run(s))
-		io_failed(s, stream_status(s->io) == IO_OK ? IO_EOF : stream_status(s->io));
-	else if (st == IMAP_READ_DONE)
-		command_run(s, imap_reader_text(&s->reader));
-	else if (st != IMAP_READ_LITERAL)
-		refuse_command(s, st);
 	imap_reader_reset(&s->reader);
 	arena_reset(&s->arena);
 	if (s->bad >= BAD_COMMANDS_MAX && !s->over) {
@@ -98,6 +119,26 @@ static void next_command(struct session *s)
 	}
 	if (stream_status(s->io) != IO_OK)
 		session_end(s, "Disconnected: Connection closed");
+}
+
+static void next_command(struct session *s)
+{
+	enum imap_read_status st;
+	enum io_status io = session_read_command(s, &st);
+
+	if (io == IO_TIMEOUT && may_rest(s) &&
+	    session_park(s, stream_fd(s->io), clock_deadline(conf->imap_timeout_ms - REST_AFTER_MS)))
+		return;
+	if (io != IO_OK)
+		io_failed(s, io);
+	else if (st == IMAP_READ_LITERAL && !append_run(s))
+		io_failed(s, stream_status(s->io) == IO_OK ? IO_EOF : stream_status(s->io));
+	else if (st == IMAP_READ_DONE)
+		command_run(s, imap_reader_text(&s->reader));
+	else if (st != IMAP_READ_LITERAL)
+		refuse_command(s, st);
+	if (!s->parked)
+		command_over(s);
 }
 
 /* The reply to the LOGIN or AUTHENTICATE that the login program took. False: there is no mailbox to serve. */
@@ -140,31 +181,88 @@ static void log_end(struct session *s)
 	       t->body_count, t->body_bytes);
 }
 
-void session_serve(const struct handover_session *hs, int fd)
+static void shut(struct session *s)
+{
+	(void)stream_flush(s->io);
+	view_close(s);
+	log_end(s);
+	stream_close(s->io);
+	if (s->wake_fd >= 0)
+		close(s->wake_fd);
+	imap_reader_free(&s->reader);
+	buf_free(&s->out);
+	buf_free(&s->final);
+	arena_free(&s->arena);
+	arena_free(&s->msg);
+	free(s);
+}
+
+static void open_buffers(struct session *s)
 {
 	enum { FINAL_MAX = 1024 * 1024 };
-	struct session s = { .hs = hs, .wake_fd = -1 };
 
-	s.io = stream_open(fd);
-	stream_set_timeout(s.io, conf->imap_timeout_ms);
-	imap_reader_init(&s.reader, &imap_limits_user);
-	s.reader.limits.line_max = (size_t)conf->imap_max_line_length;
-	buf_init(&s.out, OUT_MAX);
-	buf_init(&s.final, FINAL_MAX);
-	if (!stream_unread(s.io, hs->input))
-		session_end(&s, "Disconnected: Too much early input");
-	if (!s.over && welcome(&s))
-		while (!s.over)
-			next_command(&s);
-	(void)stream_flush(s.io);
-	view_close(&s);
-	log_end(&s);
-	stream_close(s.io);
-	if (s.wake_fd >= 0)
-		close(s.wake_fd);
-	imap_reader_free(&s.reader);
-	buf_free(&s.out);
-	buf_free(&s.final);
-	arena_free(&s.arena);
-	arena_free(&s.msg);
+	imap_reader_init(&s->reader, &imap_limits_user);
+	s->reader.limits.line_max = (size_t)conf->imap_max_line_length;
+	buf_init(&s->out, OUT_MAX);
+	buf_init(&s->final, FINAL_MAX);
+}
+
+/* Who waits needs none of that. */
+static void drop_buffers(struct session *s)
+{
+	imap_reader_free(&s->reader);
+	buf_free(&s->out);
+	buf_free(&s->final);
+	arena_free(&s->arena);
+	arena_free(&s->msg);
+	stream_shrink(s->io);
+	open_buffers(s);
+}
+
+/* Until it is over, or parked. */
+static void go_on(struct session *s)
+{
+	while (!s->over && !s->parked)
+		next_command(s);
+	if (s->over)
+		shut(s);
+	else
+		drop_buffers(s);
+}
+
+/* In another thread than before: an IDLE goes on, or the next command is waited for. */
+static void session_resume(void *arg)
+{
+	struct session *s = arg;
+	enum io_status io;
+
+	s->parked = false;
+	if (s->idle) {
+		idle_go_on(s);
+		if (!s->parked) {
+			command_finish(s, CMD_SYNC);
+			command_over(s);
+		}
+	} else {
+		io = io_wait(stream_fd(s->io), POLLIN, clock_mono_ms());
+		if (io != IO_OK)
+			io_failed(s, io);
+	}
+	go_on(s);
+}
+
+void session_serve(const struct handover_session *hs, int fd)
+{
+	struct session *s = mem_zalloc(sizeof(*s));
+
+	s->hs = hs;
+	s->wake_fd = -1;
+	s->io = stream_open(fd);
+	stream_set_timeout(s->io, conf->imap_timeout_ms);
+	open_buffers(s);
+	if (!stream_unread(s->io, hs->input))
+		session_end(s, "Disconnected: Too much early input");
+	if (!s->over)
+		(void)welcome(s);
+	go_on(s);
 }

@@ -52,6 +52,7 @@ bench: all $(HELPERS)
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/run
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/idle
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/logins
+	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/idle-imap
 
 lint:
 	@t/lint

@@ -35,7 +35,8 @@ static struct {
 	const struct userproc *up;
 	int pair;
 	int stop_fd; /* readable for ever once the process is to stop: what io_wait looks at */
-	int wake_fd; /* a session ended: the main thread's timer may have to start */
+	int wake_fd; /* a session ended or paused: the main thread's timer may have to start */
+	int park_fd; /* readable: a session that paused goes on */
 	pthread_mutex_t lock;
 	unsigned live;
 	int64_t idle_since_ms;
@@ -49,7 +50,12 @@ struct task {
 	struct handover_session session;
 	int client;
 	uint32_t number;
+	struct parked parked;
+	void (*resume)(void *arg); /* not NULL: it pauses */
+	void *resume_arg;
 };
+
+static _Thread_local struct task *my_task;
 
 void userproc_put(struct buf *b, enum userproc_word word, uint32_t n)
 {
@@ -195,10 +201,29 @@ static void task_over(struct task *t)
 static void *task_run(void *arg)
 {
 	struct task *t = arg;
+	void (*resume)(void *arg) = t->resume;
 
-	me.up->serve(&t->session, t->client);
-	task_over(t);
+	my_task = t;
+	t->resume = NULL;
+	if (resume)
+		resume(t->resume_arg);
+	else
+		me.up->serve(&t->session, t->client);
+	if (t->resume)
+		park_add(&t->parked);
+	else
+		task_over(t);
 	return NULL;
+}
+
+bool userproc_park(int fd, int64_t deadline_ms, void (*resume)(void *arg), void *arg)
+{
+	if (my_task == NULL)
+		return false;
+	my_task->parked = (struct parked){ .fd = fd, .deadline_ms = deadline_ms };
+	my_task->resume = resume;
+	my_task->resume_arg = arg;
+	return true;
 }
 
 static size_t stack_bytes(void)
@@ -211,11 +236,35 @@ static size_t stack_bytes(void)
 	return size;
 }
 
+/* 0, or errno. */
+static int start_thread(struct task *t)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, stack_bytes());
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = pthread_create(&thread, &attr, task_run, t);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
+static void go_on(struct parked *p)
+{
+	struct task *t = list_entry(p, struct task, parked);
+	int err = start_thread(t);
+
+	if (err == 0)
+		return;
+	log_error("%s(%.*s): no thread for a session: %s", me.up->protocol, SPAN_ARG(t->session.user.name), strerror(err));
+	park_later(p);
+}
+
 static void start_session(struct span frame, int client)
 {
 	struct task *t = mem_zalloc(sizeof *t);
-	pthread_attr_t attr;
-	pthread_t thread;
 	int err;
 
 	t->number = ++me.received;
@@ -230,11 +279,7 @@ static void start_session(struct span frame, int client)
 		task_over(t);
 		return;
 	}
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, stack_bytes());
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	err = pthread_create(&thread, &attr, task_run, t);
-	pthread_attr_destroy(&attr);
+	err = start_thread(t);
 	if (err != 0) {
 		log_error("%s(%.*s): no thread for a session: %s", me.up->protocol, SPAN_ARG(t->session.user.name),
 			  strerror(err));
@@ -324,7 +369,8 @@ static int poll_ms(int64_t until_ms)
 
 static void mind_sessions(void)
 {
-	struct pollfd p[2] = { { .fd = me.pair, .events = POLLIN }, { .fd = me.wake_fd, .events = POLLIN } };
+	struct pollfd p[3] = { { .fd = me.pair, .events = POLLIN }, { .fd = me.wake_fd, .events = POLLIN },
+			       { .fd = me.park_fd, .events = POLLIN } };
 	uint32_t asked_at = 0; /* the number of sessions had when the parent was asked; it answers each question once at most */
 	bool asked = false, may_leave = false;
 	struct buf frame;
@@ -349,12 +395,16 @@ static void mind_sessions(void)
 			continue;
 		}
 		p[0].fd = me.orphan ? -1 : me.pair;
-		if (poll(p, 2, me.received > 0 ? poll_ms(until_ms) : -1) < 0)
+		if (park_next_ms() < until_ms)
+			until_ms = park_next_ms();
+		if (poll(p, 3, me.received > 0 ? poll_ms(until_ms) : -1) < 0)
 			continue;
 		if (p[0].revents)
 			take_frame(&frame, &may_leave);
 		if (p[1].revents && read(me.wake_fd, &drained, sizeof drained) < 0)
 			log_error("eventfd: %s", strerror(errno));
+		if (p[2].revents || me.stopping || park_next_ms() <= clock_mono_ms())
+			park_collect(me.stopping, go_on);
 	}
 	buf_free(&frame);
 }
@@ -371,7 +421,8 @@ void userproc_child(const struct userproc *up, const struct user *u, int pair)
 	become(u);
 	me.stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	me.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (me.stop_fd < 0 || me.wake_fd < 0)
+	me.park_fd = park_open(me.wake_fd);
+	if (me.stop_fd < 0 || me.wake_fd < 0 || me.park_fd < 0)
 		log_fatal("%s(%.*s): eventfd: %s", up->protocol, SPAN_ARG(u->name), strerror(errno));
 	io_set_stop_fd(me.stop_fd);
 	if (up->start)

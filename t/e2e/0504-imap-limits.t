@@ -9,7 +9,7 @@ use lib "$FindBin::Bin/../lib";
 use Posthouse;
 
 my @location = $ENV{MAIL_LOCATION} ? (mail_location => $ENV{MAIL_LOCATION}) : ();
-my $p = Posthouse->new(master => <<'END', main => { imap_timeout => '3s', message_size_limit => 50000000, @location });
+my $p = Posthouse->new(master => <<'END', main => { imap_timeout => '10s', message_size_limit => 50000000, @location });
 imap inet n - y - - login -P imap
 auth unix - n - - - auth
 imap unix - n - - 1 imapd
