@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RFC 2177. What wakes it: the client, another session of the user, the files, the clock. Until then it has no thread: what it needs
- * is on the heap, and the command is finished by idle_go_on.
+ * RFC 2177. What wakes it: the client, another session of the user, the files, the clock. Until then it has no thread: what it
+ * needs is on the heap, and the command is finished by idle_go_on.
  */
 #include <errno.h>
 #include <poll.h>

@@ -122,9 +122,9 @@ struct userproc {
 	size_t stack_bytes;
 };
 /*
- * The last call before serve returns: not the end of the session, but a pause. When fd (in place of which an epoll set may stand) is
- * readable, when deadline_ms (CLOCK_NEVER: none) has passed, or when the process is to stop, resume(arg) goes on in another thread as
- * serve would; it may pause again. False: there is no such thing here, wait in place.
+ * The last call before serve returns: not the end of the session, but a pause. When fd (in place of which an epoll set may stand)
+ * is readable, when deadline_ms (CLOCK_NEVER: none) has passed, or when the process is to stop, resume(arg) goes on in another
+ * thread as serve would; it may pause again. False: there is no such thing here, wait in place.
  */
 bool userproc_park(int fd, int64_t deadline_ms, void (*resume)(void *arg), void *arg) __attribute__((warn_unused_result));
 void userproc_run(const int *listeners, int nlisteners, const struct userproc *up);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sessions that wait without a thread: a thread costs some 45 kB, most of it in the kernel, and most sessions do nothing most of the
- * time. All of them are watched by the process's main thread, which gives a session a new thread when there is something to do.
+ * Sessions that wait without a thread: a thread costs some 45 kB, most of it in the kernel, and most sessions do nothing most of
+ * the time. All of them are watched by the process's main thread, which gives a session a new thread when there is something to do.
  */
 #include <errno.h>
 #include <pthread.h>
