@@ -194,7 +194,9 @@ static int open_for_reading(int dir, const char *id)
 {
 	int fd = openat(dir, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOATIME);
 
-	return fd < 0 && errno == EPERM ? openat(dir, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : fd;
+	if (fd < 0 && errno == EPERM)
+		fd = openat(dir, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd;
 }
 
 static enum queue_status open_anywhere(const char *id, const struct queue_place *place, bool unchecked, struct queue_message **m_r)

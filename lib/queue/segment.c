@@ -73,6 +73,7 @@ static void file_was_cut(int signo, siginfo_t *info, void *context)
 		if (s == NULL)
 			continue;
 		atomic_store(&s->cut, true);
+		/* cppcheck-suppress [invalidFunctionArg, leakReturnValNotUsed] : anonymous memory in place of a page of the map */
 		if (mmap((void *)(at - at % page), page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
 			errno = saved;
 			return;
