@@ -169,7 +169,7 @@ static void put(const char *line, size_t len)
 	if (held.on && held.text == NULL)
 		held.on = (held.text = malloc(HELD_BYTES)) != NULL;
 	if (held.on) {
-		if (len > sizeof held.text - held.len)
+		if (len > HELD_BYTES - held.len)
 			write_held();
 		memcpy(held.text + held.len, line, len);
 		held.len += len;
