@@ -22,7 +22,7 @@ EOF
 END
 $p->set(bounce_template_file => $file, bounce_notice_recipient => 'bob@example.test');
 $p->start;
-my $id = $p->send_mail(to => 'u@err.test', from => 'alice@example.test');
+my $id = $p->submit(to => 'u@err.test', from => 'alice@example.test');
 $p->wait_log(qr/$id: removed/, from => 0);
 my %box = map { my $user = $_; $user => $p->wait_until("$user\'s notice", sub { my $t = Posthouse::slurp($p->spool($user)); $t =~ /--\n\z|--\n\n\z/ && $t }) } qw(alice bob);
 like($box{alice}, qr/^From: MAILER-DAEMON\@mail\.example\.test \(Die Post\)\nSubject: Zurueck\nTo: alice/m, 'header');

@@ -302,6 +302,19 @@ sub send_mail {
 	return $id;
 }
 
+# The same through sendmail(1), which asks no questions about recipients.
+sub submit {
+	my ($self, %o) = @_;
+	my @to = ref $o{to} ? @{ $o{to} } : $o{to};
+	my $from = $o{from} // 'x@client.test';
+	my $mark = length slurp($self->maillog);
+
+	open my $pipe, '|-', "$BIN/sendmail", '-C', $self->{dir}, '-f', $from, @to or die "sendmail: $!";
+	print $pipe "From: <$from>\nSubject: test\n\nHello.\n";
+	close $pipe or die "sendmail: exit status $?\n";
+	return $self->wait_log(qr/qmgr\[\d+\]: \S+: from=<\Q$from\E>/, from => $mark) =~ s/.*qmgr\[\d+\]: (\S+): from=.*/$1/sr;
+}
+
 END {
 	my $status = $?;
 	for my $p (@instances) {
