@@ -244,6 +244,8 @@ static bool exchange(struct envelope *e, struct verdict *trouble_r, size_t *answ
 	size_t sent = 0;
 
 	for (*answered_r = 0; *answered_r < e->count; ++*answered_r) {
+		if (sent == *answered_r && !peer_in_step(e->p, e->stages[sent], e->l->a, trouble_r))
+			return false;
 		while (sent < e->count && sent - *answered_r < window)
 			put_command(e, sent++);
 		if (!peer_answer(e->p, e->stages[*answered_r], e->l->a, trouble_r))
@@ -443,7 +445,9 @@ bool letter_send(struct letter *l, struct peer *p)
 	}
 	if (!e.go_ahead)
 		return true;
-	if (letter_has(l, LETTER_ACCEPTED))
+	if (!peer_in_step(p, PEER_BODY, l->a, &trouble))
+		decide_all(l, trouble, false);
+	else if (letter_has(l, LETTER_ACCEPTED))
 		send_content(l, p);
 	else
 		send_lone_dot(l, p);

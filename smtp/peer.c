@@ -169,6 +169,16 @@ bool peer_answer(struct peer *p, enum peer_stage stage, struct arena *a, struct 
 	return true;
 }
 
+bool peer_in_step(struct peer *p, enum peer_stage stage, struct arena *a, struct verdict *trouble_r)
+{
+	if (!stream_has_input(p->stream))
+		return true;
+	p->dead = true;
+	*trouble_r = verdict_make(a, "4.5.0", "protocol error: reply without a command from " SPAN_FMT " while %s", SPAN_ARG(p->name),
+				  stages[stage].doing);
+	return false;
+}
+
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
 static int connect_unix(const char *path)
@@ -251,6 +261,8 @@ static bool introduced(struct peer *p, const struct site_host *host, struct aren
 {
 	enum peer_stage stage = site_lmtp ? PEER_LHLO : PEER_EHLO;
 
+	if (!peer_in_step(p, stage, a, trouble_r))
+		return false;
 	stream_printf(p->stream, "%s %s\r\n", site_lmtp ? "LHLO" : "EHLO", conf->smtp_helo_name);
 	if (!peer_answer(p, stage, a, trouble_r))
 		return false;
@@ -260,6 +272,8 @@ static bool introduced(struct peer *p, const struct site_host *host, struct aren
 		p->dead = p->parser.reply.code == 421;
 		return refused(p, a, trouble_r);
 	} else {
+		if (!peer_in_step(p, PEER_HELO, a, trouble_r))
+			return false;
 		stream_printf(p->stream, "HELO %s\r\n", conf->smtp_helo_name);
 		if (!peer_answer(p, PEER_HELO, a, trouble_r))
 			return false;

@@ -58,6 +58,13 @@ struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_
 void peer_close(struct peer *p);
 
 /*
+ * Before a command when no answer is outstanding: nothing may have come that nobody asked for. It would be taken for the answer,
+ * and a letter be counted as delivered that was not. False: p is dead and *trouble_r, in a, says so.
+ */
+bool peer_in_step(struct peer *p, enum peer_stage stage, struct arena *a, struct verdict *trouble_r)
+    __attribute__((warn_unused_result));
+
+/*
  * Flush, and read one answer into p->parser.reply; the deadline is that of stage. False: p is dead and *trouble_r, in
  * a, says why: lost connection, time over, garbage, or a 421, which ends the connection whatever it answers.
  */

@@ -62,6 +62,12 @@ my @table = (
 	[ 'endless line', { EHLO => 'raw:250-' . 'x' x 300_000 }, 'deferred', 1, '4.5.0', qr/protocol error: reply line too long from $H while performing the EHLO handshake/ ],
 	[ 'endless continuation', { EHLO => 'raw:' . "250-x\r\n" x 100_000 }, 'deferred', 1, '4.5.0', qr/protocol error: reply with too many lines from $H/ ],
 	[ 'changing codes', { RCPT => "550-no\n250 yes" }, 'deferred', 0, '4.5.0', qr/protocol error: reply lines with different codes from $H while sending RCPT TO/ ],
+	[ 'a reply ahead of EHLO', { GREETING => "220 hello\n250 early" }, 'deferred', 1, '4.5.0', qr/protocol error: reply without a command from $H while performing the EHLO handshake/ ],
+	[ 'a reply ahead of MAIL', { EHLO => "250 hello\n250 early" }, 'deferred', 0, '4.5.0', qr/protocol error: reply without a command from $H while sending MAIL FROM/ ],
+	[ 'a reply ahead of RCPT', { MAIL => "250 2.1.0 Ok\n250 2.1.5 early" }, 'deferred', 0, '4.5.0', qr/protocol error: reply without a command from $H while sending RCPT TO/ ],
+	[ 'replies to all of it at once', { GREETING => "220 hello\n250 a\n250 b\n250 c\n354 d\n250 e" }, 'deferred', 1, '4.5.0', qr/protocol error: reply without a command/ ],
+	[ 'a reply ahead of the content', { DATA => "354 go\n250 2.0.0 early" }, 'deferred', 0, '4.5.0', qr/protocol error: reply without a command from $H while sending message body/ ],
+	[ 'the same, pipelined', { @P, DATA => "354 go\n250 2.0.0 early" }, 'deferred', 0, '4.5.0', qr/protocol error: reply without a command from $H while sending message body/ ],
 	[ 'dies within the content', { MIDDATA => 100_000, BIG => 1 }, 'deferred', 0, '4.4.2', qr/lost connection with $H while sending message body/ ],
 	[ 'stops reading the content', { DATA => [ '354 go', '354 go' ], STALL => 1, BIG => 1 }, 'deferred', 0, '4.4.2', qr/conversation with $H timed out while sending message body/ ],
 );
@@ -120,8 +126,9 @@ for (@table) {
 
 # --- a connection that has gone stale ----------------------------------------------------------------------------------
 
-for my $how ('close', '421 4.4.2 idle too long') {
-	my $s = $t->server(MAIL => [ '250 2.1.0 Ok', $how, '250 2.1.0 Ok' ], @P);
+for my $how ('close', '421 4.4.2 idle too long', 'early') {
+	my $s = $t->server($how eq 'early' ? (DOT => [ "250 2.0.0 Ok\n421 4.4.2 and goodbye", '250 2.0.0 Ok' ])
+		: (MAIL => [ '250 2.1.0 Ok', $how, '250 2.1.0 Ok' ]), @P);
 	my @m = map { $t->letter("stale$_\@example.test") } 1 .. 2;
 	my $r = $t->job($s->{hop}, @m);
 	is "$r->{$m[0]}{0} $r->{$m[1]}{0}", 'sent sent', "stale connection ($how): a fresh one, nobody is deferred";
