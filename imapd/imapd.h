@@ -81,6 +81,7 @@ struct session {
 	int wake_fd; /* eventfd: another session changed the box; -1 until the first IDLE */
 	bool idling; /* under box_lock */
 	bool parked; /* it waits without a thread; session_resume is next */
+	int64_t rest_until_ms;
 	struct idle *idle; /* an IDLE that is not over, or NULL */
 	struct session_stats stats;
 };

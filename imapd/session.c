@@ -32,6 +32,7 @@ void session_end(struct session *s, const char *why)
 
 bool session_park(struct session *s, int fd, int64_t deadline_ms)
 {
+	s->rest_until_ms = deadline_ms;
 	s->parked = userproc_park(fd, deadline_ms, session_resume, s);
 	return s->parked;
 }
@@ -244,7 +245,7 @@ static void session_resume(void *arg)
 			command_over(s);
 		}
 	} else {
-		io = io_wait(stream_fd(s->io), POLLIN, clock_mono_ms());
+		io = io_wait(stream_fd(s->io), POLLIN, s->rest_until_ms); /* at once, but where nobody could watch it */
 		if (io != IO_OK)
 			io_failed(s, io);
 	}

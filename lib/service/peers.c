@@ -23,7 +23,7 @@ struct peers_place {
 	_Atomic uint64_t network; /* 0: free */
 };
 
-/* What one process writes. A part whose process has died keeps its clients until another process takes it over. */
+/* What one process writes, and no other. A part whose process has died keeps its clients until another process takes it over. */
 struct part {
 	_Atomic int32_t pid; /* 0: never used */
 	uint32_t unused;
@@ -31,7 +31,8 @@ struct part {
 };
 
 static struct part *parts; /* PARTS of them; NULL: nothing is counted */
-static struct part *mine;
+static struct part *mine[PARTS];
+static int mine_count; /* as many as the sessions that this process may have ask for */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* The lock belongs to the open file and goes when the process does, however it ends. */
@@ -59,16 +60,23 @@ static int open_file(const char *service)
 	return -1;
 }
 
-static void take_part(int fd)
+static void take(struct part *p)
 {
-	for (int i = 0; i < PARTS && mine == NULL; i++)
-		if (lock_part(fd, i))
-			mine = &parts[i];
-	if (mine == NULL)
-		return;
 	for (int i = 0; i < PLACES; i++)
-		atomic_store(&mine->place[i].network, 0);
-	atomic_store(&mine->pid, (int32_t)getpid());
+		atomic_store(&p->place[i].network, 0);
+	atomic_store(&p->pid, (int32_t)getpid());
+	mine[mine_count++] = p;
+}
+
+static void take_parts(int fd)
+{
+	int wanted = (conf->sessions + PLACES - 1) / PLACES;
+
+	for (int i = 0; i < PARTS && mine_count < wanted; i++)
+		if (lock_part(fd, i))
+			take(&parts[i]);
+	if (mine_count < wanted)
+		log_warn("all %d parts of the table of clients are taken: not all clients are counted by network", PARTS);
 }
 
 /* The descriptor stays open for the lock's sake. */
@@ -86,7 +94,7 @@ void peers_open(const char *service)
 		return;
 	}
 	parts = map;
-	take_part(fd);
+	take_parts(fd);
 }
 
 static uint64_t network_of(const struct netaddr *a)
@@ -112,7 +120,7 @@ static bool alive(const struct part *p)
 {
 	pid_t pid = atomic_load(&p->pid);
 
-	return p == mine || kill(pid, 0) == 0 || errno == EPERM;
+	return kill(pid, 0) == 0 || errno == EPERM;
 }
 
 static uint32_t count_all(uint64_t network)
@@ -128,14 +136,21 @@ static uint32_t count_all(uint64_t network)
 	return sum;
 }
 
+static struct peers_place *free_place(void)
+{
+	for (int m = 0; m < mine_count; m++)
+		for (int i = 0; i < PLACES; i++)
+			if (atomic_load(&mine[m]->place[i].network) == 0)
+				return &mine[m]->place[i];
+	return NULL;
+}
+
 static struct peers_place *occupy(uint64_t network)
 {
-	struct peers_place *found = NULL;
+	struct peers_place *found;
 
 	pthread_mutex_lock(&lock);
-	for (int i = 0; i < PLACES && found == NULL; i++)
-		if (atomic_load(&mine->place[i].network) == 0)
-			found = &mine->place[i];
+	found = free_place();
 	if (found)
 		atomic_store(&found->network, network);
 	pthread_mutex_unlock(&lock);
@@ -147,7 +162,7 @@ bool peers_enter(const struct netaddr *client, uint32_t limit, struct peers_plac
 	uint64_t network = network_of(client);
 
 	*place_r = NULL;
-	if (mine == NULL)
+	if (mine_count == 0)
 		return true;
 	*place_r = occupy(network); /* first in, then count: two at a time cannot both find the last place free */
 	if (count_all(network) <= limit)

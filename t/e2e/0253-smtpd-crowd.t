@@ -30,4 +30,10 @@ pass 'who leaves makes room';
 # The place of a process that is killed is free again.
 kill 'KILL', $_->[0] for grep { $_->[1] eq 'smtpd' } $p->processes;
 ok $p->wait_until('room after a crash', sub { my $c = $p->connect('smtp'); ($c->line // '') =~ /^220 / }), 'and who dies too';
+
+# One process with more sessions than one part of the table has places.
+my $q = Posthouse->new(relay => '127.0.0.99', main => { sessions => 400, smtpd_client_connection_count_limit => 300 })->start;
+my @many = map { $q->smtp } 1 .. 300;
+$q->connect('smtp')->reply(qr/^421 4\.7\.0 mail\.example\.test Error: too many connections from 127\.0\.0\.1$/);
+pass 'the 301st of one client is turned away';
 done_testing;
