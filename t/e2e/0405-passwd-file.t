@@ -76,18 +76,25 @@ ok !good('late', 'secret'), 'the old password is out of use';
 # Who does not exist costs as much as a wrong password does.
 Posthouse::write_file($p->dir . '/users', users({ alice => $field{bare}, bob => '{PLAIN}x' }));
 $p->wait_until('the old users gone', sub { !good('late', 'other') });
-my %took;
-for my $round (1 .. 15) {
-	for my $user ('alice', 'bob', 'nobody', '../etc') {
-		my $from = time;
-		$c->imap("LOGIN \"$user\" wrong", $no);
-		push @{ $took{$user} }, time - $from;
+# (A busy machine can blur a median; what really takes longer does so each time.)
+my @others = ('bob', 'nobody', '../etc');
+my %median;
+sub medians {
+	my %took;
+	for my $round (1 .. 15) {
+		for my $user ('alice', @others) {
+			my $from = time;
+			$c->imap("LOGIN \"$user\" wrong", $no);
+			push @{ $took{$user} }, time - $from;
+		}
 	}
+	return map { $_ => (sort { $a <=> $b } @{ $took{$_} })[7] } keys %took;
 }
-my %median = map { $_ => (sort { $a <=> $b } @{ $took{$_} })[7] } keys %took;
-for my $user ('bob', 'nobody', '../etc') {
-	my $ratio = $median{$user} / $median{alice};
-	cmp_ok abs(log $ratio), '<', log(2.5), sprintf '%s: %.1f ms, alice: %.1f ms', $user, 1000 * $median{$user}, 1000 * $median{alice};
+sub alike { return abs(log $median{ $_[0] } / $median{alice}) < log 2.5 }
+for my $try (1 .. 3) {
+	%median = medians();
+	last unless grep { !alike($_) } @others;
 }
+ok alike($_), sprintf '%s: %.1f ms, alice: %.1f ms', $_, 1000 * $median{$_}, 1000 * $median{alice} for @others;
 $p->stop;
 done_testing;

@@ -57,18 +57,27 @@ is $?, 0, 'garbage is refused, and nothing else happens';
 cmp_ok $good, '>', 5, "good logins meanwhile: $good";
 
 # --- the same time for an unknown user and for a wrong password
-my %times;
+# (A busy machine can blur a median; what really takes longer does so each time.)
 my $d = hello();
-for (1 .. 15) {
-	for my $name ('bob', 'nobody', 'not a name') {
-		my $t = time;
-		$d->cmd('AUTH PLAIN ' . b64("\0$name\0wrong"), qr/^535/);
-		push @{ $times{$name} }, time - $t;
+my @strange = ('nobody', 'not a name');
+my %median;
+sub medians {
+	my %times;
+	for (1 .. 15) {
+		for my $name ('bob', @strange) {
+			my $t = time;
+			$d->cmd('AUTH PLAIN ' . b64("\0$name\0wrong"), qr/^535/);
+			push @{ $times{$name} }, time - $t;
+		}
 	}
+	return map { $_ => (sort { $a <=> $b } @{ $times{$_} })[7] } keys %times;
 }
-my ($known, $unknown, $odd) = map { (sort { $a <=> $b } @{ $times{$_} })[7] } 'bob', 'nobody', 'not a name';
-cmp_ok abs($known - $unknown), '<', 0.5 * $known + 0.002, sprintf 'unknown user: %.1f ms, wrong password: %.1f ms', 1000 * $unknown, 1000 * $known;
-cmp_ok abs($known - $odd), '<', 0.5 * $known + 0.002, sprintf 'a name that nobody can have: %.1f ms', 1000 * $odd;
+sub alike { return abs($median{ $_[0] } - $median{bob}) < 0.5 * $median{bob} + 0.002 }
+for my $try (1 .. 3) {
+	%median = medians();
+	last unless grep { !alike($_) } @strange;
+}
+ok alike($_), sprintf '%s: %.1f ms, wrong password: %.1f ms', $_, 1000 * $median{$_}, 1000 * $median{bob} for @strange;
 
 # --- tokens
 my $hook = IO::Socket::UNIX->new(Local => $p->dir . '/hook', Listen => 5) or die "hook: $!";
@@ -103,27 +112,27 @@ kill 'TERM', $server;
 waitpid $server, 0;
 
 # --- delays grow with each failure of an account, whatever the service
-$p->set(auth_failure_delay => '200ms', login_max_attempts => 100);
+$p->set(auth_failure_delay => '400ms', login_max_attempts => 100);
 $p->reload;
 sub waits { my ($c, $user) = @_; my $t = time; $c->cmd('AUTH PLAIN ' . b64("\0$user\0wrong"), qr/^535/); return time - $t }
 $c = hello();
 my @w = map { waits($c, 'carol') } 1 .. 3;
-cmp_ok $w[0], '>', 0.19, 'the first failure waits';
-cmp_ok $w[0], '<', 1, 'but not long';
-cmp_ok $w[2], '>', 0.39, 'the third twice as long';
+cmp_ok $w[0], '>', 0.39, 'the first failure waits';
+cmp_ok $w[0], '<', 2, 'but not long';
+cmp_ok $w[2], '>', 0.79, 'the third twice as long';
 $i = $p->connect('imap');
 $i->expect(qr/^\* OK/);
 my $t = time;
 $i->send('a LOGIN carol wrong');
 $i->expect(qr/^a NO/);
-cmp_ok time - $t, '>', 0.79, 'the fourth again, over IMAP';
+cmp_ok time - $t, '>', 1.59, 'the fourth again, over IMAP';
 $t = time;
 $c = hello();
 $c->cmd('AUTH PLAIN ' . b64("\0carol\0" . $p->password('carol')), qr/^235/);
-cmp_ok time - $t, '<', 0.7, 'the right password is not delayed';
+cmp_ok time - $t, '<', 1.5, 'the right password is not delayed';
 $c = hello();
-cmp_ok waits($c, 'carol'), '<', 0.39, 'and clears the account';
-cmp_ok waits($c, 'dave'), '<', 0.39, 'others were never slowed down';
+cmp_ok waits($c, 'carol'), '<', 0.79, 'and clears the account';
+cmp_ok waits($c, 'dave'), '<', 0.79, 'others were never slowed down';
 
 # --- the log
 if (grep { -x "$_/fail2ban-regex" } split /:/, $ENV{PATH}) {
