@@ -12,7 +12,7 @@
 #include "lib/conf/conf.h"
 #include "lib/io/frame.h"
 
-enum { BOXES_MAX = 256, LETTERS_MAX = 4096, TELL_MS = 5000 };
+enum { BOXES_MAX = 256, TELL_MS = 5000 };
 
 struct waiting {
 	char id[QUEUE_ID_MAX];
@@ -80,7 +80,7 @@ static void deliver_again(const struct box *b)
 
 	buf_init(&frame, FRAME_MAX);
 	for (size_t i = 0; fd >= 0 && i < b->n; i++) {
-		struct job_control c = { JOB_VERB_CHANGED, span_cstr(b->letters[i].id) };
+		struct job_control c = { JOB_VERB_UNDELIVERED, span_cstr(b->letters[i].id) };
 
 		if (!job_put_control(&frame, &c) || frame_send(fd, buf_span(&frame), -1, clock_deadline(TELL_MS)) != IO_OK)
 			break;
@@ -119,6 +119,6 @@ void later_sync(void)
 
 void later_run(void)
 {
-	if (nletters >= LETTERS_MAX || nboxes == BOXES_MAX || clock_mono_ms() >= deadline_ms)
+	if (nletters > JOB_KEPT_MAX || nboxes == BOXES_MAX || clock_mono_ms() >= deadline_ms)
 		later_sync();
 }

@@ -110,6 +110,7 @@ struct verdict mailbox_add(struct mailbox *b, struct arena *a, struct letter *l,
 		.headers = letter_headers(a, sender, original, delivered),
 		.key = span_cstr(arena_printf(a, "%s.%u", l->m->id, r->index)),
 		.again = l->m->again,
+		.kept = l->m->kept,
 		.next = letter_next,
 		.arg = l,
 	};

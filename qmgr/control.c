@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the tools ask for. A listing is written by a forked child from its own copy of our memory: nobody waits for it. */
 #include <endian.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -108,7 +109,7 @@ static bool collect_unread(const char *id, const struct queue_place *place, void
 		struct queue_place place;
 	} *copy;
 
-	if (message_find(span_cstr(id)))
+	if (message_find(span_cstr(id)) || kept_by_agent(id))
 		return true;
 	copy = arena_alloc(&l->unread, sizeof *copy);
 	memset(copy, 0, sizeof *copy);
@@ -291,20 +292,33 @@ static void status(int fd)
 
 /* --- requests ----------------------------------------------------------------------------------------------------- */
 
-static void changed(struct span id)
+static void changed(const char *id)
 {
-	struct message *m = message_find(id);
+	struct message *m = message_find(span_cstr(id));
 
 	if (m)
 		message_changed(m);
-	else
+	else if (!kept_by_agent(id))
 		scan_start(0);
+}
+
+static void undelivered(const char *id)
+{
+	struct message *m = message_find(span_cstr(id));
+
+	kept_drop(id);
+	if (m)
+		m->kept = false;
+	changed(id);
 }
 
 bool control_request(int fd, const struct job_control *c, bool privileged)
 {
 	struct site site = { c->argument, false };
+	char id[QUEUE_ID_MAX];
 	struct message *m;
+
+	snprintf(id, sizeof id, SPAN_FMT, SPAN_ARG(c->argument));
 
 	switch (c->verb) {
 	case JOB_VERB_FLUSH:
@@ -326,8 +340,12 @@ bool control_request(int fd, const struct job_control *c, bool privileged)
 		return false;
 	case JOB_VERB_CHANGED:
 		if (privileged)
-			changed(c->argument);
+			changed(id);
 		answer(fd, privileged ? "ok" : "not permitted");
+		break;
+	case JOB_VERB_UNDELIVERED:
+		if (privileged)
+			undelivered(id);
 		break;
 	case JOB_VERB_STATUS:
 		status(fd);

@@ -123,7 +123,7 @@ struct message *message_add(const char *id, const struct queue_place *place, con
 {
 	struct message *m;
 
-	if (htab_get(&messages, span_cstr(id)) || (env && strcmp(gone_slot(id), id) == 0))
+	if (htab_get(&messages, span_cstr(id)) || (env && strcmp(gone_slot(id), id) == 0) || kept_by_agent(id))
 		return NULL;
 	m = mem_zalloc(sizeof *m);
 	memcpy(m->id, id, QUEUE_ID_MAX);
@@ -131,6 +131,7 @@ struct message *message_add(const char *id, const struct queue_place *place, con
 	m->timer.fire = timer_fired;
 	m->fresh = env != NULL;
 	m->found = env == NULL || scan_may_have_found(id);
+	m->kept = kept_take(id);
 	list_init(&m->waits);
 	htab_put(&messages, span_cstr(m->id), m);
 	if (env && awake_count < (size_t)conf->qmgr_message_active_limit) {

@@ -42,6 +42,7 @@ struct message {
 	bool released;              /* a site it waited for is back */
 	bool fresh;                 /* never attempted: wake without a pause */
 	bool found;                 /* by the scan, or it could have been: an agent of before may have delivered it */
+	bool kept;                  /* delivered by an agent that ended before it had made it durable */
 	uint8_t crashes;            /* agents that died over it */
 	struct loop_timer timer;    /* next wake */
 	struct list_node in_ready;  /* on the list of those that wait for a place among the awake */
@@ -152,6 +153,18 @@ struct summary *summary_make(const struct queue_envelope *env);
 void summary_free(struct summary *s); /* NULL: nothing */
 /* What a listing shows, all but the id: the recipients that are not done with. Arrays in a, strings in s. */
 void summary_get(const struct summary *s, struct arena *a, struct queue_envelope *env_r);
+
+/* --- kept.c --- */
+struct kept_list { /* of one agent */
+	struct list ids;
+	unsigned n;
+};
+
+void kept_add(struct kept_list *l, const char *id); /* the agent has delivered it, and removes it later */
+void kept_release(struct kept_list *l);             /* the agent is gone */
+bool kept_by_agent(const char *id);                 /* one that lives: not to be handed out */
+bool kept_take(const char *id);                     /* was it by one that is gone? Asked once. */
+void kept_drop(const char *id);
 
 /* --- dest.c --- */
 struct dest *dest_get(struct transport *t, struct span key, struct span nexthop);

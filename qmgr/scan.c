@@ -28,7 +28,7 @@ static int64_t scanned_us; /* wall: when a directory listing was over */
 static bool collect(const char *id, const struct queue_place *place, void *arg)
 {
 	(void)arg;
-	if (message_find(span_cstr(id)))
+	if (message_find(span_cstr(id)) || kept_by_agent(id))
 		return true;
 	if (nfound == capacity) {
 		capacity = capacity ? 2 * capacity : 1024;

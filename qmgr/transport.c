@@ -37,6 +37,7 @@ struct agent {
 	struct part { struct task *task; uint32_t first, n; bool done, last; } *parts; /* of the job at hand */
 	size_t nparts, waiting;
 	struct list at_home;         /* dests whose home it is */
+	struct kept_list kept;       /* what it delivered last */
 	struct list_node in_idle;
 	struct loop_timer leave;
 };
@@ -181,6 +182,7 @@ static struct agent *agent_connect(struct transport *t)
 	g->transport = t;
 	g->leave.fire = agent_leave;
 	list_init(&g->at_home);
+	list_init(&g->kept.ids);
 	t->agents++;
 	list_append(&agents, &g->node);
 	loop_add(qmgr_loop, &g->source, EPOLLIN);
@@ -218,6 +220,7 @@ static void leave_homes(struct agent *g)
 static void agent_close(struct agent *g)
 {
 	leave_homes(g);
+	kept_release(&g->kept);
 	loop_del(qmgr_loop, &g->source);
 	loop_timer_del(qmgr_loop, &g->leave);
 	list_remove(&g->in_idle);
@@ -346,6 +349,7 @@ static void fill_message(struct arena *a, const struct task *t, uint32_t n, stru
 	jm->arrival_us = env->arrival_us;
 	jm->active_us = m->awake->active_us;
 	jm->again = m->awake->again;
+	jm->kept = m->kept;
 	jm->nrcpts = n;
 	jm->rcpts = arena_array(a, n ? n : 1, sizeof *jm->rcpts);
 	for (uint32_t i = 0; i < n; i++) {
@@ -447,7 +451,7 @@ static struct part *find_part(struct agent *g, const char *id)
 	return NULL;
 }
 
-static void take_outcomes(struct part *p, const struct job_result *r)
+static void take_outcomes(struct agent *g, struct part *p, const struct job_result *r)
 {
 	struct message *m = p->task->message;
 	bool good = true;
@@ -463,6 +467,8 @@ static void take_outcomes(struct part *p, const struct job_result *r)
 	if (p->task->kind != JOB_DELIVER && !good)
 		message_notice_failed(m);
 	m->awake->removed |= good && p->last;
+	if (r->kept)
+		kept_add(&g->kept, m->id);
 	p->task->in_flight -= p->n;
 	p->done = true;
 	if (p->task->in_flight == 0 && p->task->next == p->task->nrcpts)
@@ -488,7 +494,7 @@ static bool take_result(struct agent *g, const struct job_result *r)
 	} else {
 		dest_succeeded(d);
 	}
-	take_outcomes(p, r);
+	take_outcomes(g, p, r);
 	if (--g->waiting == 0) {
 		delivery_over(d);
 		g->nparts = 0;

@@ -116,7 +116,7 @@ static void put_message(struct buf *b, const struct job_message *m)
 	pack_u64(b, (uint64_t)m->arrival_us);
 	pack_u64(b, (uint64_t)m->active_us);
 	pack_u8(b, m->last);
-	pack_u8(b, m->again);
+	pack_u8(b, (uint8_t)(m->again | m->kept << 1));
 	pack_u32(b, (uint32_t)m->nrcpts);
 	for (size_t i = 0; i < m->nrcpts; i++)
 		put_rcpt(b, &m->rcpts[i]);
@@ -142,6 +142,7 @@ bool job_put_idle(struct buf *b)
 
 static void get_message(struct unpack *u, struct arena *a, struct job_message *m)
 {
+	uint8_t flags;
 	uint32_t n;
 
 	get_id(u, m->id);
@@ -153,7 +154,9 @@ static void get_message(struct unpack *u, struct arena *a, struct job_message *m
 	m->arrival_us = (int64_t)unpack_u64(u);
 	m->active_us = (int64_t)unpack_u64(u);
 	m->last = unpack_u8(u) != 0;
-	m->again = unpack_u8(u) != 0;
+	flags = unpack_u8(u);
+	m->again = flags & 1;
+	m->kept = flags & 2;
 	n = unpack_u32(u);
 	if (u->bad || n > u->rest.len / RCPT_MIN_BYTES) {
 		u->bad = true;
@@ -216,7 +219,7 @@ bool job_add_result(struct buf *b, const struct job_result *r)
 	if (before == 0)
 		pack_u8(b, JOB_FRAME_RESULT);
 	pack_span(b, span_cstr(r->id));
-	pack_u8(b, r->site_down);
+	pack_u8(b, (uint8_t)(r->site_down | r->kept << 1));
 	pack_span(b, span_head(r->reason, QUEUE_REASON_MAX));
 	pack_u32(b, (uint32_t)r->noutcomes);
 	for (size_t i = 0; i < r->noutcomes; i++)
@@ -253,11 +256,14 @@ static bool get_outcome(struct unpack *u, struct job_outcome *o, struct span *la
 static bool get_result(struct unpack *u, struct arena *a, struct job_result *r)
 {
 	struct span last_reason = SPAN_NONE;
+	uint8_t flags;
 	uint32_t n;
 
 	*r = (struct job_result){ 0 };
 	get_id(u, r->id);
-	r->site_down = unpack_u8(u) != 0;
+	flags = unpack_u8(u);
+	r->site_down = flags & 1;
+	r->kept = flags & 2;
 	r->reason = unpack_span(u);
 	n = unpack_u32(u);
 	if (u->bad || n > u->rest.len / OUTCOME_BYTES)

@@ -35,6 +35,8 @@ struct job_rcpt {
 	uint8_t notify;
 };
 
+enum { JOB_KEPT_MAX = 4096 }; /* a worker that keeps more after a job makes them durable before the next */
+
 enum job_kind {
 	JOB_DELIVER = 0,
 	JOB_PROBE,          /* smtp: connect and read the banner only; no messages; answered by one RESULT with id "" */
@@ -59,6 +61,7 @@ struct job_message {
 	int64_t arrival_us;    /* wall, for delays= */
 	int64_t active_us;     /* wall: when qmgr took it up, for delays= */
 	bool again;            /* it may have been delivered to these recipients before, by a worker that could not say so */
+	bool kept;             /* it was (struct job_result), and that worker is gone: make it durable, write it no more */
 	bool last;             /* these are all recipients that are still pending, and no notice is owed */
 	struct job_rcpt *rcpts;
 	size_t nrcpts;
@@ -84,6 +87,7 @@ struct job_result {
 	char id[QUEUE_ID_MAX];
 	struct job_outcome *outcomes;
 	size_t noutcomes;
+	bool kept;             /* delivered, and in the queue until its mailbox is durable: the worker removes it then */
 	bool site_down;        /* the destination as such could not be reached: probe it, hold its other mail */
 	struct span reason;    /* of the failure, for the destination's state; else empty */
 };
@@ -95,6 +99,7 @@ enum job_verb {
 	JOB_VERB_LIST,         /* postqueue -p, -j: ANSWER frames with pack()ed entries, see job_list_entry */
 	JOB_VERB_CHANGED,      /* postsuper changed message ID on disk (hold, release, expire, delete): read it again */
 	JOB_VERB_STATUS,       /* numbers for posthouse status: text */
+	JOB_VERB_UNDELIVERED,  /* worker -> qmgr: a message that it kept could not be made durable; no answer */
 };
 
 struct job_control {

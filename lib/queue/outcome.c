@@ -184,17 +184,14 @@ static struct job_outcome told_outcome(uint32_t index, const struct outcome *o, 
 	return told;
 }
 
-static bool put_result(const struct job_message *m, const struct outcome *of, bool written, bool site_down, struct span reason,
+/* result: but for id and outcomes. */
+static bool put_result(const struct job_message *m, const struct outcome *of, bool written, struct job_result result,
 		       struct buf *frame)
 {
-	struct job_result result = {
-		.noutcomes = m->nrcpts,
-		.site_down = site_down,
-		.reason = span_head(reason, QUEUE_REASON_MAX),
-	};
 	bool ok;
 
 	memcpy(result.id, m->id, sizeof result.id);
+	result.noutcomes = m->nrcpts;
 	result.outcomes = m->nrcpts ? mem_realloc_array(NULL, m->nrcpts, sizeof *result.outcomes) : NULL;
 	for (size_t i = 0; i < m->nrcpts; i++)
 		result.outcomes[i] = told_outcome(m->rcpts[i].index, &of[i], written);
@@ -206,12 +203,12 @@ static bool put_result(const struct job_message *m, const struct outcome *of, bo
 bool outcome_report(const struct job_message *m, const struct outcome *of, bool site_down, struct span reason,
 		    struct buf *frame)
 {
-	bool written = write_journal(m, of);
+	struct job_result result = { .site_down = site_down, .reason = span_head(reason, QUEUE_REASON_MAX) };
 
-	return put_result(m, of, written, site_down, reason, frame);
+	return put_result(m, of, write_journal(m, of), result, frame);
 }
 
 bool outcome_report_kept(const struct job_message *m, const struct outcome *of, struct buf *frame)
 {
-	return put_result(m, of, true, false, SPAN_NONE, frame);
+	return put_result(m, of, true, (struct job_result){ .kept = true }, frame);
 }

@@ -40,7 +40,7 @@ struct verdict outcome_final(struct verdict v);
  */
 bool outcome_report(const struct job_message *m, const struct outcome *of, bool site_down, struct span reason,
 		    struct buf *frame) __attribute__((warn_unused_result));
-/* The same for a message that is done but must stay in the queue for now: the caller removes it later. */
+/* The same for a message that is done but stays in the queue for now: the caller removes it later. qmgr is told. */
 bool outcome_report_kept(const struct job_message *m, const struct outcome *of, struct buf *frame)
     __attribute__((warn_unused_result));
 

@@ -44,8 +44,12 @@ struct verdict deliver_ok(void);
  */
 /* *unfinished_r: offset of a letter at the very end that was never completed, or -1. NULL: cannot be read, or too many at once. */
 struct repeat *repeat_open(int fd, const struct deliver_file *file, uint64_t size, int64_t *unfinished_r);
-/* Is the letter with this key there, whole? *torn_r: offset of a copy at the very end that is not whole, or -1. */
-bool repeat_has(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *torn_r);
+enum repeat_found { REPEAT_ABSENT, REPEAT_WHOLE, REPEAT_UNKNOWN };
+/*
+ * Is the letter with this key there? *torn_r: offset of a copy at the very end that is not whole (then it is ABSENT), or -1.
+ * UNKNOWN: not all that may hold it could be read.
+ */
+enum repeat_found repeat_find(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *torn_r);
 /* A letter was written: the file ended at before, and ends at size now. */
 void repeat_note(struct repeat *r, uint64_t key, uint64_t before, uint64_t from_at, uint64_t block_at, uint64_t size);
 void repeat_close(struct repeat *r);

@@ -257,16 +257,19 @@ static struct verdict undo(struct writing *w, struct arena *a, enum fed f, int e
 			    strerrordesc_np(err) ? strerrordesc_np(err) : "unknown error");
 }
 
-/* Is it there from an earlier attempt? A torn copy at the end is removed. */
+/* Is it there from an earlier attempt, or was it? A torn copy at the end is removed. */
 static bool is_repeat(struct deliver_batch *b, const struct deliver_letter *l)
 {
 	struct span key = l->key;
+	enum repeat_found found;
 	int64_t torn;
 
 	if (b->special || key.len == 0 || !l->again)
 		return false;
-	if (repeat_has(b->repeat, b->lock.fd, b->end, deliver_key_hash(key), &torn)) {
-		log_info("%s: already delivered, not again: " SPAN_FMT, b->t.path, SPAN_ARG(key));
+	found = repeat_find(b->repeat, b->lock.fd, b->end, deliver_key_hash(key), &torn);
+	if (found == REPEAT_WHOLE || (l->kept && found == REPEAT_ABSENT)) {
+		log_info("%s: already delivered%s, not again: " SPAN_FMT, b->t.path,
+			 found == REPEAT_WHOLE ? "" : " and taken out", SPAN_ARG(key));
 		b->added = true; /* the earlier attempt may not have got as far as making it durable */
 		return true;
 	}

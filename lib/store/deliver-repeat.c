@@ -336,16 +336,14 @@ static enum found look(int fd, const struct seen *s, uint64_t size)
 	return write_anew(fd, s->from_at, s->from_at + m.length) ? FOUND_WHOLE : FOUND_NOT;
 }
 
-bool repeat_has(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *torn_r)
+enum repeat_found repeat_find(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *torn_r)
 {
 	*torn_r = -1;
 	if (r && r->touched)
 		forget(r);
-	for (int round = 0; r != NULL && round < 2; round++) {
+	for (int round = 0; r != NULL && round < 2 && scan(r, fd, size); round++) {
 		bool moved = false;
 
-		if (!scan(r, fd, size))
-			break;
 		for (size_t i = r->nseen; i-- > 0;) {
 			enum found f;
 
@@ -353,16 +351,16 @@ bool repeat_has(struct repeat *r, int fd, uint64_t size, uint64_t key, int64_t *
 				continue;
 			f = look(fd, &r->seen[i], size);
 			if (f == FOUND_WHOLE)
-				return true;
+				return REPEAT_WHOLE;
 			if (f == FOUND_TORN && is_last(fd, r->seen[i].from_at, size))
 				*torn_r = (int64_t)r->seen[i].from_at;
 			moved |= f == FOUND_NOT;
 		}
 		if (!moved)
-			break;
+			return REPEAT_ABSENT;
 		forget(r); /* the file was rewritten: look again */
 	}
-	return false;
+	return REPEAT_UNKNOWN;
 }
 
 void repeat_close(struct repeat *r)

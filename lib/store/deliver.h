@@ -41,6 +41,7 @@ struct deliver_letter {
 	struct span headers; /* LF lines in front of the content: Return-Path, Delivered-To, ... */
 	struct span key;     /* stable name of this letter for this recipient: queue id, recipient index. Empty: never looked for */
 	bool again;          /* it may be there from an earlier attempt: look for its key, and count it as delivered when it is */
+	bool kept;           /* it was there, whole, and the power has not failed since: when it is not, its owner took it out */
 	/* The content: true with a chunk (empty at the end), false on a read error. */
 	bool (*next)(void *arg, struct span *chunk_r);
 	void *arg;

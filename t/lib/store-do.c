@@ -74,7 +74,7 @@ static void deliver(char **keys, int n)
 	for (int i = 0; i < n; i++) {
 		struct span s = letter(keys[i]);
 
-		struct deliver_letter l = { SPAN("sender@example.com"), SPAN("Delivered-To: x\n"), span_cstr(keys[i]), true, feed, &s };
+		struct deliver_letter l = { SPAN("sender@example.com"), SPAN("Delivered-To: x\n"), span_cstr(keys[i]), true, false, feed, &s };
 
 		v = deliver_add(b, &arena, &l);
 		if (v.class != VERDICT_OK)

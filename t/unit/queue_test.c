@@ -577,7 +577,7 @@ static void frames_round_trip_and_refuse_every_truncation(void **state)
 {
 	struct queue_envelope env = envelope();
 	struct job_rcpt jr = { 1, SPAN("a@b"), SPAN("c@d"), SPAN("rfc822;x"), 4 };
-	struct job_message jm = { .sender = SPAN("s@t"), .size = 5, .last = true, .rcpts = &jr, .nrcpts = 1 };
+	struct job_message jm = { .sender = SPAN("s@t"), .size = 5, .last = true, .kept = true, .rcpts = &jr, .nrcpts = 1 };
 	struct job j = { JOB_DELIVER, SPAN("smtp"), SPAN("example.com"), &jm, 1 }, got;
 	struct arena a = ARENA_INIT;
 	struct queue_place place = { 7, 8, 9 };
@@ -590,7 +590,7 @@ static void frames_round_trip_and_refuse_every_truncation(void **state)
 	assert_true(job_put_job(&b, &j));
 	assert_true(job_get_job(buf_span(&b), &a, &got));
 	assert_true(span_is(got.messages[0].rcpts[0].address, "a@b"));
-	assert_true(got.messages[0].last);
+	assert_true(got.messages[0].last && got.messages[0].kept && !got.messages[0].again);
 	for (size_t len = 0; len < b.len; len++)
 		assert_false(job_get_job(span_of(b.ptr, len), &a, &got));
 	assert_true(job_put_new(&b, &env, &place));

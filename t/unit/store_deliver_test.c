@@ -84,11 +84,14 @@ static bool feed_next(void *arg, struct span *chunk)
 	return true;
 }
 
+static bool kept;
+
 static struct verdict add(struct deliver_batch *b, const char *sender, const char *content, const char *key)
 {
 	struct feed f = { span_cstr(content), 7, false };
+	struct deliver_letter l = { span_cstr(sender), SPAN("Delivered-To: x\n"), span_cstr(key), true, kept, feed_next, &f };
 
-	return deliver_add(b, &arena, &(struct deliver_letter){ span_cstr(sender), SPAN("Delivered-To: x\n"), span_cstr(key), true, feed_next, &f });
+	return deliver_add(b, &arena, &l);
 }
 
 static struct verdict deliver_one(const struct deliver_target *t, const char *content, const char *key)
@@ -297,6 +300,133 @@ static void test_unfinished(void **state)
 	assert_int_equal(count(slurp(t.path), "Subject: 2"), 0);
 }
 
+/* --- mailboxes that others touch between two deliveries --- */
+
+/* The nth letter of a mailbox, from 0. */
+static struct span letter_of(struct span box, int n)
+{
+	for (struct span rest = box; rest.len > 0;) {
+		ptrdiff_t end = span_find(span_skip(rest, 1), SPAN("\nFrom "));
+		struct span letter = end < 0 ? rest : span_head(rest, (size_t)end + 2);
+
+		if (n-- == 0)
+			return letter;
+		rest = span_skip(rest, letter.len);
+	}
+	return SPAN_NONE;
+}
+
+static void write_letters(const char *path, int n, const struct span *letters)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 16);
+	for (int i = 0; i < n; i++)
+		buf_add_span(&b, letters[i]);
+	spew(path, buf_cstr(&b));
+	buf_free(&b);
+}
+
+static int letters_in(const char *path, const char *needle)
+{
+	return count(slurp(path), needle);
+}
+
+static void deliver_three(const struct deliver_target *t)
+{
+	assert_int_equal(deliver_one(t, "Subject: first\n\n1\n", "three.1").class, VERDICT_OK);
+	assert_int_equal(deliver_one(t, "Subject: secnd\n\n2\n", "three.2").class, VERDICT_OK);
+	assert_int_equal(deliver_one(t, "Subject: third\n\n3\n", "three.3").class, VERDICT_OK);
+}
+
+static void repeat_three(const struct deliver_target *t, int first, int second, int third)
+{
+	assert_int_equal(deliver_one(t, "Subject: secnd\n\n2\n", "three.2").class, VERDICT_OK);
+	assert_int_equal(letters_in(t->path, "Subject: first\n"), first);
+	assert_int_equal(letters_in(t->path, "Subject: secnd\n"), second);
+	assert_int_equal(letters_in(t->path, "Subject: third\n"), third);
+}
+
+static void test_rewritten_by_others(void **state)
+{
+	static const char foreign[] = "From o@x Tue Nov 24 04:00:00 2026\nSubject: other\n\nfrom another program\n\n";
+	struct deliver_target t = { .path = at("touched") };
+	struct span all, l[3];
+
+	(void)state;
+	deliver_three(&t);
+	all = slurp(t.path);
+	for (int i = 0; i < 3; i++)
+		l[i] = letter_of(all, i);
+	/* the first was expunged: all lies elsewhere */
+	write_letters(t.path, 2, (struct span[]){ l[1], l[2] });
+	repeat_three(&t, 0, 1, 1);
+	/* in another order, as long as before: nothing tells but the letters themselves */
+	write_letters(t.path, 2, (struct span[]){ l[2], l[1] });
+	repeat_three(&t, 0, 1, 1);
+	/* longer in front */
+	write_letters(t.path, 4, (struct span[]){ span_cstr(foreign), l[0], l[1], l[2] });
+	repeat_three(&t, 1, 1, 1);
+	/* appended to */
+	write_letters(t.path, 4, (struct span[]){ l[0], l[1], l[2], span_cstr(foreign) });
+	repeat_three(&t, 1, 1, 1);
+	/* cut to nothing and filled with others' mail */
+	write_letters(t.path, 1, (struct span[]){ span_cstr(foreign) });
+	repeat_three(&t, 0, 1, 0);
+	/* replaced by another file */
+	assert_int_equal(unlink(t.path), 0);
+	write_letters(t.path, 2, (struct span[]){ l[1], l[0] });
+	repeat_three(&t, 1, 1, 0);
+}
+
+static void test_torn_beside_others(void **state)
+{
+	static const char foreign[] = "From o@x Tue Nov 24 04:00:00 2026\nSubject: other\n\nfrom another program\n\n";
+	struct deliver_target t = { .path = at("torn") };
+	struct span l[3];
+
+	(void)state;
+	deliver_three(&t);
+	for (int i = 0; i < 3; i++)
+		l[i] = letter_of(slurp(t.path), i);
+	for (size_t n = 1; n < l[1].len; n++) {
+		struct span torn = span_head(l[1], n);
+
+		/* at the end, behind what another program appended: replaced, and nothing else */
+		write_letters(t.path, 3, (struct span[]){ l[0], span_cstr(foreign), torn });
+		assert_int_equal(deliver_one(&t, "Subject: secnd\n\n2\n", "three.2").class, VERDICT_OK);
+		assert_int_equal(letters_in(t.path, "Subject: first\n\n1\n\n"), 1);
+		assert_int_equal(letters_in(t.path, "Subject: secnd\n\n2\n\n"), 1);
+		assert_int_equal(letters_in(t.path, "Subject: other\n\nfrom another program\n\n"), 1);
+		/* before it: the whole one comes behind, and what another program wrote stays */
+		write_letters(t.path, 4, (struct span[]){ l[0], torn, SPAN("\n\n"), span_cstr(foreign) });
+		assert_int_equal(deliver_one(&t, "Subject: secnd\n\n2\n", "three.2").class, VERDICT_OK);
+		assert_int_equal(letters_in(t.path, "Subject: first\n\n1\n\n"), 1);
+		assert_true(span_ends(slurp(t.path), "Subject: secnd\n\n2\n\n") || n + 2 >= l[1].len);
+		assert_int_equal(letters_in(t.path, "Subject: other\n\nfrom another program\n\n"), 1);
+	}
+}
+
+/* What an agent had delivered that ended before it was durable: taken out by its owner, it does not come back. */
+static void test_kept(void **state)
+{
+	struct deliver_target t = { .path = at("kept") };
+	struct span l[3];
+
+	(void)state;
+	deliver_three(&t);
+	for (int i = 0; i < 3; i++)
+		l[i] = letter_of(slurp(t.path), i);
+	kept = true;
+	repeat_three(&t, 1, 1, 1);
+	write_letters(t.path, 2, (struct span[]){ l[0], l[2] });
+	repeat_three(&t, 1, 0, 1);
+	assert_int_equal(unlink(t.path), 0);
+	repeat_three(&t, 0, 0, 0);
+	kept = false;
+	repeat_three(&t, 0, 1, 0);
+}
+
 static void test_attacks(void **state)
 {
 	struct deliver_target t = { .check_owner = true, .uid = geteuid() };
@@ -345,7 +475,7 @@ static void test_limits(void **state)
 	assert_int_equal(slurp(t.path).len, len);
 	b = deliver_begin(&arena, &t, &v);
 	assert_non_null(b);
-	assert_int_equal(deliver_add(b, &arena, &(struct deliver_letter){ SPAN("a"), SPAN_NONE, SPAN("4"), true, feed_next, &f }).class, VERDICT_TEMP);
+	assert_int_equal(deliver_add(b, &arena, &(struct deliver_letter){ SPAN("a"), SPAN_NONE, SPAN("4"), true, false, feed_next, &f }).class, VERDICT_TEMP);
 	assert_int_equal(deliver_commit(b, &arena).class, VERDICT_OK);
 	assert_int_equal(slurp(t.path).len, len);
 	t = (struct deliver_target){ .path = "/dev/null", .allow_special = true };
@@ -493,6 +623,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_forged_fields), cmocka_unit_test(test_from_lines),
 		cmocka_unit_test(test_block), cmocka_unit_test(test_mbox), cmocka_unit_test(test_unfinished),
+		cmocka_unit_test(test_rewritten_by_others), cmocka_unit_test(test_torn_beside_others), cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_attacks), cmocka_unit_test(test_limits), cmocka_unit_test(test_maildir),
 		cmocka_unit_test(test_locks), cmocka_unit_test(test_contention), cmocka_unit_test(test_create_spool),
 	};

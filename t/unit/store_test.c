@@ -92,7 +92,8 @@ static void deliver(const char *text, const char *key)
 	struct span s = span_cstr(text);
 
 	assert_non_null(b);
-	assert_int_equal(deliver_add(b, &arena, &(struct deliver_letter){ SPAN("x@y"), SPAN_NONE, span_cstr(key), true, feed_once, &s }).class, VERDICT_OK);
+	assert_int_equal(deliver_add(b, &arena, &(struct deliver_letter){ SPAN("x@y"), SPAN_NONE, span_cstr(key), true, false,
+									feed_once, &s }).class, VERDICT_OK);
 	assert_int_equal(deliver_commit(b, &arena).class, VERDICT_OK);
 }
 
