@@ -516,7 +516,7 @@ bool access_connect(struct smtpd_session *s, const char **text_r)
 {
 	struct check c = { .s = s, .where = "CONNECT" };
 
-	if (s->is_unix || conf->smtpd_delay_reject)
+	if (s->is_sendmail || conf->smtpd_delay_reject)
 		return true;
 	if (run_client(&c) == REFUSE)
 		return refused(&c, text_r);
@@ -528,7 +528,7 @@ bool access_helo(struct smtpd_session *s, const char *verb, const char **text_r)
 {
 	struct check c = { .s = s, .where = verb, .if_permit = s->put_off_client };
 
-	if (s->is_unix || conf->smtpd_delay_reject)
+	if (s->is_sendmail || conf->smtpd_delay_reject)
 		return true;
 	if (run_helo(&c) == REFUSE)
 		return refused(&c, text_r);
@@ -540,7 +540,7 @@ bool access_mail(struct smtpd_session *s, const char **text_r)
 {
 	struct check c = { .s = s, .where = "MAIL", .if_permit = s->put_off_helo ? s->put_off_helo : s->put_off_client };
 
-	if (s->is_unix || conf->smtpd_delay_reject)
+	if (s->is_sendmail || conf->smtpd_delay_reject)
 		return true;
 	if (run_sender(&c) == REFUSE)
 		return refused(&c, text_r);
@@ -585,7 +585,7 @@ bool access_rcpt(struct smtpd_session *s, struct span address, struct span given
 	struct check c = { .s = s, .where = "RCPT", .recipient = address, .recipient_given = given };
 
 	/* What sendmail(1) brings is returned to its user when it cannot be delivered: cron and scripts do not look at replies. */
-	if (s->is_unix || is_postmaster(given))
+	if (s->is_sendmail || is_postmaster(given))
 		return true;
 	c.if_permit = s->txn.put_off_sender;
 	return conclude(&c, run_recipient(&c), text_r) || refused(&c, text_r);
@@ -596,7 +596,7 @@ static bool at_data(struct smtpd_session *s, enum access_stage stage, const char
 {
 	struct check c = { .s = s, .where = where };
 
-	if (s->is_unix)
+	if (s->is_sendmail)
 		return true;
 	if (s->txn.accepted == 1) {
 		c.recipient = s->txn.env.rcpts[0].address;

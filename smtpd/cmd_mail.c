@@ -38,7 +38,7 @@ static uint32_t envelope_flags(const struct smtpd_session *s, const struct smtp_
 {
 	return (mail->body == SMTP_BODY_8BITMIME ? QUEUE_8BIT : 0u) |
 	       (mail->ret == SMTP_RET_FULL ? QUEUE_RET_FULL : 0u) | (mail->ret == SMTP_RET_HDRS ? QUEUE_RET_HDRS : 0u) |
-	       (mail->smtputf8 ? QUEUE_SMTPUTF8 : 0u) | (s->is_unix ? QUEUE_LOCAL : 0u);
+	       (mail->smtputf8 ? QUEUE_SMTPUTF8 : 0u) | (s->is_sendmail ? QUEUE_LOCAL : 0u);
 }
 
 void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)

@@ -47,7 +47,7 @@ void cmd_expn(struct smtpd_session *s, const struct smtp_cmd *cmd)
 void cmd_help(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
 	(void)cmd;
-	reply(s, "214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
+	reply(s, "214 2.0.0 %s MAIL RCPT DATA RSET NOOP VRFY HELP QUIT", smtpd_lmtp ? "LHLO" : "EHLO HELO");
 }
 
 void cmd_quit(struct smtpd_session *s, const struct smtp_cmd *cmd)

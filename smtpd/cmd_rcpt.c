@@ -22,7 +22,7 @@ static void begin_message(struct smtpd_session *s)
 	if (t->env.id[0])
 		return;
 	queue_new_id(t->env.id);
-	if (s->is_unix) {
+	if (s->is_sendmail) {
 		log_info("%s: uid=%u from=<" SPAN_FMT ">", t->env.id, (unsigned)s->unix_uid,
 			 SPAN_ARG(addr_quote(&s->cmd, t->sender_given)));
 		return;
@@ -126,7 +126,7 @@ static struct span orcpt_text(struct transaction *t, const struct smtp_rcpt *rcp
 
 static bool may_come_now(struct smtpd_session *s)
 {
-	int64_t limit = s->is_unix ? LOCAL_RECIPIENT_LIMIT : conf->smtpd_recipient_limit;
+	int64_t limit = s->is_sendmail ? LOCAL_RECIPIENT_LIMIT : conf->smtpd_recipient_limit;
 
 	if (!s->txn.have_sender) {
 		reply(s, "503 5.5.1 Error: need MAIL command");

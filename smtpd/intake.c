@@ -19,8 +19,8 @@ static enum smtp_bare_lf bare_lf_policy(const struct smtpd_session *s)
 {
 	const char *value = conf->smtpd_forbid_bare_newline;
 
-	if (s->is_unix || strcasecmp(value, "no") == 0)
-		return s->is_unix ? SMTP_BARE_LF_NORMALIZE : SMTP_BARE_LF_ALLOW;
+	if (s->is_sendmail || strcasecmp(value, "no") == 0)
+		return s->is_sendmail ? SMTP_BARE_LF_NORMALIZE : SMTP_BARE_LF_ALLOW;
 	return strncasecmp(value, "reject", 6) == 0 ? SMTP_BARE_LF_REJECT : SMTP_BARE_LF_NORMALIZE;
 }
 

@@ -30,7 +30,7 @@ struct span received_header(struct smtpd_session *s)
 	struct buf b;
 
 	buf_init(&b, RECEIVED_MAX);
-	if (s->is_unix)
+	if (s->is_sendmail)
 		buf_addf(&b, "Received: by %s (%s, from userid %u)\n\tid %s", conf->myhostname, conf->mail_name,
 			 (unsigned)s->unix_uid, t->env.id);
 	else

@@ -50,6 +50,8 @@ static const struct command {
 	[SMTP_VERB_STARTTLS] = { cmd_starttls, LAST | CLEAR },
 };
 
+enum { REPLY_MAX = 1022 };
+
 bool smtpd_lmtp;
 
 /* --- replies and the transaction ---------------------------------------------------------------------------------- */
@@ -73,28 +75,36 @@ static void soften(char *text)
 		text[4] = '4';
 }
 
-void reply(struct smtpd_session *s, const char *fmt, ...)
+static void say(struct smtpd_session *s, char *text)
 {
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text - 2, fmt, ap);
-	va_end(ap);
-	if (text[0] == '4' || text[0] == '5')
-		punish(s);
 	soften(text);
 	if (strncmp(text, "421", 3) == 0 || strncmp(text, "521", 3) == 0)
 		s->quit = true;
 	stream_printf(s->stream, "%s\r\n", text);
 }
 
+void reply(struct smtpd_session *s, const char *fmt, ...)
+{
+	char text[REPLY_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (text[0] == '4' || text[0] == '5')
+		punish(s);
+	say(s, text);
+}
+
 void reply_message(struct smtpd_session *s, const char *text)
 {
-	size_t n = smtpd_lmtp && s->txn.accepted ? s->txn.accepted : 1;
+	char again[REPLY_MAX];
 
-	for (size_t i = 0; i < n; i++)
-		reply(s, "%s", text);
+	reply(s, "%s", text);
+	for (size_t i = 1; smtpd_lmtp && i < s->txn.accepted; i++) { /* one mistake, however many it was for */
+		snprintf(again, sizeof again, "%s", text);
+		say(s, again);
+	}
 }
 
 void transaction_reset(struct smtpd_session *s)
@@ -204,7 +214,7 @@ static void refuse_pipelining(struct smtpd_session *s, const char *stage)
 
 static bool talks_too_early(struct smtpd_session *s, unsigned flags)
 {
-	if (!conf->smtpd_forbid_unauth_pipelining || s->is_unix)
+	if (!conf->smtpd_forbid_unauth_pipelining || s->is_sendmail)
 		return false;
 	return (flags & LAST || !s->esmtp) && stream_has_input(s->stream);
 }
@@ -316,10 +326,20 @@ void client_trust(struct smtpd_session *s)
 	s->trust_unknown = st == MAP_TEMP;
 }
 
+/* Another mail system on a UNIX socket. Rules, policy services and the log want an address: that of this machine, as in Postfix. */
+static void is_this_machine(struct smtpd_session *s)
+{
+	(void)!netaddr_parse(SPAN("127.0.0.1"), &s->peer);
+	s->local = s->peer;
+	s->client_name = s->reverse_name = SPAN("localhost");
+	s->name_status = s->reverse_status = DNS_OK;
+}
+
 static void identify(struct smtpd_session *s, const struct service_session *ss)
 {
 	s->is_unix = ss->peer.family == AF_UNIX || ss->peer.family == 0;
-	if (s->is_unix) {
+	s->is_sendmail = s->is_unix && !smtpd_lmtp;
+	if (s->is_sendmail) {
 		if (frame_peer(ss->fd, &s->unix_uid, NULL, NULL) < 0)
 			s->unix_uid = (uid_t)-1;
 		s->client_name = s->reverse_name = SPAN("localhost");
@@ -327,8 +347,11 @@ static void identify(struct smtpd_session *s, const struct service_session *ss)
 		s->trusted = true;
 		return;
 	}
+	if (s->is_unix)
+		is_this_machine(s);
 	netaddr_text(&s->peer, s->peer_text);
-	client_names(s);
+	if (!s->is_unix)
+		client_names(s);
 	s->client = arena_printf(&s->arena, SPAN_FMT "[%s]", SPAN_ARG(s->client_name), s->peer_text);
 	client_trust(s);
 }
@@ -337,11 +360,11 @@ static void dialogue(struct smtpd_session *s)
 {
 	const char *why;
 
-	if (!s->is_unix)
+	if (!s->is_sendmail)
 		log_info("connect from %s", s->client);
 	if (conf->smtpd_tls_wrappermode && !s->is_unix && !starttls_wrapped(s)) {
 		s->quit = true;
-	} else if (!s->is_unix && s->tls == NULL && spoke_before_banner(stream_fd(s->stream))) {
+	} else if (!s->is_sendmail && s->tls == NULL && spoke_before_banner(stream_fd(s->stream))) {
 		if (stream_fill(s->stream) == IO_OK) {
 			refuse_pipelining(s, "CONNECT");
 		} else {
@@ -359,7 +382,7 @@ static void dialogue(struct smtpd_session *s)
 	while (!s->quit && stream_status(s->stream) == IO_OK)
 		one_command(s);
 	(void)!stream_flush(s->stream);
-	if (!s->is_unix)
+	if (!s->is_sendmail)
 		log_disconnect(s);
 }
 

@@ -56,7 +56,8 @@ struct smtpd_session {
 	struct netaddr real_peer;      /* who connected, whatever XCLIENT said since */
 	struct span forward_name, forward_address, forward_id; /* from XFORWARD, for log lines */
 	char peer_text[NETADDR_TEXT_MAX];
-	bool is_unix;                  /* sendmail(1) on the UNIX socket */
+	bool is_unix;                  /* a UNIX socket: no TLS, no AUTH, no limits by address */
+	bool is_sendmail;              /* sendmail(1) on one, not another mail system that speaks LMTP */
 	uid_t unix_uid;
 	struct arena arena;            /* of the session */
 	struct arena cmd;              /* of one command, reset after its reply */
