@@ -159,7 +159,7 @@ static void give_up(struct courier *c, struct letter *l, const struct attempt *t
 }
 
 /* Ask one server after the other until everybody is decided or there is no further server. */
-static void try_servers(struct courier *c, struct letter *l)
+static void try_servers(struct courier *c, struct letter *l, struct letter *next)
 {
 	struct attempt t = { .servers = c->peer != NULL };
 
@@ -170,7 +170,7 @@ static void try_servers(struct courier *c, struct letter *l)
 		return;
 	}
 	for (;;) {
-		bool stale = !letter_send(l, c->peer);
+		bool stale = !letter_send(l, c->peer, next);
 
 		if (c->peer->dead)
 			leave(c);
@@ -192,13 +192,16 @@ static void try_servers(struct courier *c, struct letter *l)
 	}
 }
 
-static void carry(struct courier *c, struct letter *l)
+static void carry(struct courier *c, struct letter *l, struct letter *next)
 {
+	l->start_us = clock_wall_us();
+	for (size_t i = 0; i < l->m->nrcpts; i++)
+		l->outcomes[i].start_us = l->start_us;
 	if (c->down) {
 		mark_ready(l);
 		letter_fail(l, c->down_why, c->down_relay, true);
 	} else {
-		try_servers(c, l);
+		try_servers(c, l, next);
 	}
 	for (size_t i = 0; i < l->m->nrcpts; i++)
 		outcome_log(l->m, &l->m->rcpts[i], &l->outcomes[i]);
@@ -231,32 +234,56 @@ static bool report_unreadable(struct courier *c, const struct job_message *m, en
 	return job_put_result(&c->out, &r) && send_frame(c);
 }
 
-static void begin_letter(struct courier *c, struct letter *l, const struct job_message *m)
+static struct letter *open_letter(struct courier *c, const struct job_message *m)
 {
-	*l = (struct letter){ .a = &c->a, .m = m, .room = c->room, .start_us = clock_wall_us() };
+	struct letter *l = arena_alloc(&c->a, sizeof *l);
+
+	*l = (struct letter){ .a = &c->a, .m = m, .room = c->room };
 	l->rcpts = arena_array(&c->a, m->nrcpts, sizeof *l->rcpts);
 	l->outcomes = arena_array(&c->a, m->nrcpts, sizeof *l->outcomes);
-	for (size_t i = 0; i < m->nrcpts; i++) {
+	for (size_t i = 0; i < m->nrcpts; i++)
 		l->rcpts[i].rcpt = &m->rcpts[i];
-		l->outcomes[i].start_us = l->start_us;
-	}
+	l->opened = queue_open(m->id, &m->place, &l->content);
+	if (l->opened == QUEUE_ERROR)
+		letter_fail(l, verdict_errno(&c->a, "cannot open queue file", errno), SPAN_NONE, true);
+	return l;
 }
 
-static bool deliver_message(struct courier *c, const struct job_message *m)
+/* Is there something to be carried, or somebody to be told why not? */
+static bool is_letter(const struct letter *l)
 {
-	enum queue_status status;
-	struct letter l;
+	return l->opened == QUEUE_OK || l->opened == QUEUE_ERROR;
+}
 
-	begin_letter(c, &l, m);
-	status = queue_open(m->id, &m->place, &l.content);
-	if (status == QUEUE_GONE || status == QUEUE_CORRUPT)
-		return report_unreadable(c, m, status);
-	if (status == QUEUE_ERROR)
-		letter_fail(&l, verdict_errno(&c->a, "cannot open queue file", errno), SPAN_NONE, true);
-	carry(c, &l);
-	if (status == QUEUE_OK)
-		queue_close(l.content);
-	return outcome_report(m, l.outcomes, c->down, c->down ? c->down_why.text : SPAN_NONE, &c->out) && send_frame(c);
+static bool deliver(struct courier *c, struct letter *l, struct letter *next)
+{
+	if (!is_letter(l))
+		return report_unreadable(c, l->m, l->opened);
+	carry(c, l, next && is_letter(next) ? next : NULL);
+	return outcome_report(l->m, l->outcomes, c->down, c->down ? c->down_why.text : SPAN_NONE, &c->out) && send_frame(c);
+}
+
+static void close_letter(struct letter *l)
+{
+	if (l && l->opened == QUEUE_OK)
+		queue_close(l->content);
+}
+
+/* Each is opened before the one ahead of it is sent: its envelope may go with that one. False: qmgr is gone. */
+static bool deliver_all(struct courier *c, const struct job *job)
+{
+	struct letter *l = job->nmessages ? open_letter(c, &job->messages[0]) : NULL;
+	bool ok = true;
+
+	for (size_t i = 1; ok && l; i++) {
+		struct letter *next = i < job->nmessages ? open_letter(c, &job->messages[i]) : NULL;
+
+		ok = deliver(c, l, next);
+		close_letter(l);
+		l = next;
+	}
+	close_letter(l);
+	return ok;
 }
 
 /* --- jobs --------------------------------------------------------------------------------------------------------- */
@@ -279,7 +306,6 @@ static bool probe(struct courier *c)
 static bool do_job(struct courier *c)
 {
 	struct job job;
-	bool ok = true;
 
 	arena_reset(&c->a);
 	if (!job_get_job(buf_span(&c->in), &c->a, &job)) {
@@ -294,9 +320,7 @@ static bool do_job(struct courier *c)
 	head_for(c, job.nexthop);
 	if (job.kind == JOB_PROBE)
 		return probe(c);
-	for (size_t i = 0; ok && i < job.nmessages; i++)
-		ok = deliver_message(c, &job.messages[i]);
-	return ok;
+	return deliver_all(c, &job);
 }
 
 static void let_go(struct courier *c)

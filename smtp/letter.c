@@ -63,6 +63,7 @@ struct envelope {
 	enum peer_stage *stages;
 	size_t *who;  /* for PEER_RCPT: index in l->rcpts */
 	size_t count; /* of commands: RSET?, MAIL, RCPT..., DATA */
+	size_t sent;  /* of them */
 	bool utf8;
 	bool refused; /* MAIL was: what was sent after it means nothing */
 	bool data_sent;
@@ -75,13 +76,13 @@ static void add(struct envelope *e, enum peer_stage stage, size_t who)
 	e->stages[e->count++] = stage;
 }
 
-static void list_commands(struct envelope *e)
+static void list_commands(struct envelope *e, bool ahead)
 {
 	struct letter *l = e->l;
 
 	e->stages = arena_array(l->a, l->m->nrcpts + 3, sizeof *e->stages);
 	e->who = arena_array(l->a, l->m->nrcpts + 3, sizeof *e->who);
-	if (e->p->unfinished)
+	if (e->p->unfinished && !ahead)
 		add(e, PEER_RSET, 0);
 	add(e, PEER_MAIL, 0);
 	for (size_t i = 0; i < l->m->nrcpts; i++)
@@ -237,115 +238,32 @@ static bool is_pointless(const struct envelope *e, size_t answered)
 	return e->refused || (all_answered && !e->data_sent && !letter_has(e->l, LETTER_ACCEPTED));
 }
 
-/* Returns false when the connection is dead; trouble says why, stage_r where. */
+/* Answers that may be outstanding to what e has sent. */
+static size_t window(const struct envelope *e)
+{
+	return has(e, SMTP_EXT_PIPELINING) ? WINDOW : 1;
+}
+
+static void put_commands(struct envelope *e, size_t answered)
+{
+	while (e->sent < e->count && e->sent - answered < window(e))
+		put_command(e, e->sent++);
+}
+
+/* Returns false when the connection is dead; *trouble_r says why, *answered_r where. */
 static bool exchange(struct envelope *e, struct verdict *trouble_r, size_t *answered_r)
 {
-	size_t window = has(e, SMTP_EXT_PIPELINING) ? WINDOW : 1;
-	size_t sent = 0;
-
 	for (*answered_r = 0; *answered_r < e->count; ++*answered_r) {
-		if (sent == *answered_r && !peer_in_step(e->p, e->stages[sent], e->l->a, trouble_r))
+		if (e->sent == *answered_r && !peer_in_step(e->p, e->stages[e->sent], e->l->a, trouble_r))
 			return false;
-		while (sent < e->count && sent - *answered_r < window)
-			put_command(e, sent++);
+		put_commands(e, *answered_r);
 		if (!peer_answer(e->p, e->stages[*answered_r], e->l->a, trouble_r))
 			return false;
 		take_answer(e, *answered_r);
-		if (sent < e->count && is_pointless(e, *answered_r + 1))
-			e->count = sent;
+		if (e->sent < e->count && is_pointless(e, *answered_r + 1))
+			e->count = e->sent;
 	}
 	return true;
-}
-
-/* --- content ------------------------------------------------------------------------------------------------------ */
-
-/* IO_OK, or what is wrong with the connection; *read_r false: with our own file. */
-static enum io_status put_content(struct letter *l, struct peer *p, bool *read_r)
-{
-	struct smtp_data_encoder encoder;
-	char end[SMTP_ENCODE_END_MAX];
-	uint64_t offset = 0;
-	struct span chunk;
-
-	smtp_data_encoder_init(&encoder, SMTP_ENCODE_DOTS, (size_t)conf->smtp_line_length_limit);
-	stream_set_deadline(p->stream, CLOCK_NEVER);
-	stream_set_timeout(p->stream, peer_timeout_ms(PEER_BODY));
-	while ((*read_r = queue_content(l->content, offset, &chunk)) && chunk.len) {
-		offset += chunk.len;
-		while (chunk.len) {
-			size_t n = smtp_data_encode(&encoder, &chunk, l->room, LETTER_ROOM_BYTES);
-
-			stream_write(p->stream, span_of(l->room, n));
-		}
-		if (stream_status(p->stream) != IO_OK)
-			return stream_status(p->stream);
-	}
-	if (!*read_r)
-		return IO_OK;
-	stream_write(p->stream, span_of(end, smtp_data_encode_end(&encoder, end)));
-	return stream_flush(p->stream);
-}
-
-/*
- * LMTP: one answer for each recipient that was accepted, in the order of the commands. What was answered before the connection
- * broke stands.
- */
-static void take_each_answer(struct letter *l, struct peer *p)
-{
-	for (size_t i = 0; i < l->m->nrcpts; i++) {
-		struct verdict v;
-
-		if (l->rcpts[i].state != LETTER_ACCEPTED)
-			continue;
-		if (!peer_answer(p, PEER_DOT, l->a, &v)) {
-			decide_all(l, v, p->parser.reply.code != 421);
-			return;
-		}
-		decide(l, i, peer_verdict(p, PEER_DOT, l->a), false);
-	}
-	p->unfinished = false;
-}
-
-/* Everybody ACCEPTED gets a verdict. */
-static void send_content(struct letter *l, struct peer *p)
-{
-	struct verdict v;
-	bool readable;
-	enum io_status io = put_content(l, p, &readable);
-
-	stream_set_timeout(p->stream, 0);
-	if (!readable) {
-		/* Half a message must not be ended with a dot: the connection is given up. */
-		p->dead = true;
-		decide_all(l, verdict_errno(l->a, "queue file read error", errno), true);
-	} else if (io != IO_OK) {
-		decide_all(l, peer_lost(p, PEER_BODY, io, l->a), false);
-	} else if (site_lmtp) {
-		take_each_answer(l, p);
-	} else if (!peer_answer(p, PEER_DOT, l->a, &v)) {
-		/* A 421 is an answer. Without one, the server may have the message: no other is to get it too. */
-		decide_all(l, v, p->parser.reply.code != 421);
-	} else {
-		p->unfinished = false;
-		v = peer_verdict(p, PEER_DOT, l->a);
-		if (v.class == VERDICT_OK)
-			mark_passed_on(l, p);
-		decide_all(l, v, false);
-	}
-}
-
-/* A server that says 354 with nobody accepted gets an empty message for nobody. */
-static void send_lone_dot(struct letter *l, struct peer *p)
-{
-	struct verdict ignored;
-
-	if (site_lmtp) { /* there is no answer to wait for, and none to trust */
-		p->dead = true;
-		return;
-	}
-	stream_puts(p->stream, ".\r\n");
-	if (peer_answer(p, PEER_DOT, l->a, &ignored))
-		p->unfinished = false;
 }
 
 /* --- what can be known beforehand --------------------------------------------------------------------------------- */
@@ -408,8 +326,6 @@ static void check_offer(struct envelope *e)
 			   true);
 }
 
-/* --- all of it ------------------------------------------------------------------------------------------------------ */
-
 static void stamp(struct letter *l, const struct peer *p, bool reused)
 {
 	int64_t ready_us = reused ? l->start_us : clock_wall_us();
@@ -423,32 +339,153 @@ static void stamp(struct letter *l, const struct peer *p, bool reused)
 	}
 }
 
-bool letter_send(struct letter *l, struct peer *p)
+/* Nobody is OPEN afterwards: there is nothing to send. */
+static struct envelope *make_envelope(struct letter *l, struct peer *p, bool ahead)
 {
-	struct envelope e = { .l = l, .p = p };
+	struct envelope *e = arena_alloc(l->a, sizeof *e);
+
+	e->l = l;
+	e->p = p;
+	refuse_unclean(l);
+	check_offer(e);
+	if (letter_has(l, LETTER_OPEN))
+		list_commands(e, ahead);
+	return e;
+}
+
+/* --- content ------------------------------------------------------------------------------------------------------ */
+
+/* With the end of the letter before it, and before the answer to that one: a round trip less (RFC 2920 3.1). */
+static void put_ahead(struct letter *next, struct peer *p)
+{
+	if (!(p->ehlo.exts & SMTP_EXT_PIPELINING) || !letter_has(next, LETTER_OPEN))
+		return;
+	stamp(next, p, true);
+	next->envelope = make_envelope(next, p, true);
+	if (!letter_has(next, LETTER_OPEN))
+		return;
+	put_commands(next->envelope, 0);
+	p->ahead = next;
+}
+
+/* IO_OK, or what is wrong with the connection; *read_r false: with our own file. */
+static enum io_status put_content(struct letter *l, struct peer *p, struct letter *next, bool *read_r)
+{
+	struct smtp_data_encoder encoder;
+	char end[SMTP_ENCODE_END_MAX];
+	uint64_t offset = 0;
+	struct span chunk;
+
+	smtp_data_encoder_init(&encoder, SMTP_ENCODE_DOTS, (size_t)conf->smtp_line_length_limit);
+	stream_set_deadline(p->stream, CLOCK_NEVER);
+	stream_set_timeout(p->stream, peer_timeout_ms(PEER_BODY));
+	while ((*read_r = queue_content(l->content, offset, &chunk)) && chunk.len) {
+		offset += chunk.len;
+		while (chunk.len) {
+			size_t n = smtp_data_encode(&encoder, &chunk, l->room, LETTER_ROOM_BYTES);
+
+			stream_write(p->stream, span_of(l->room, n));
+		}
+		if (stream_status(p->stream) != IO_OK)
+			return stream_status(p->stream);
+	}
+	if (!*read_r)
+		return IO_OK;
+	stream_write(p->stream, span_of(end, smtp_data_encode_end(&encoder, end)));
+	if (next)
+		put_ahead(next, p);
+	return stream_flush(p->stream);
+}
+
+/*
+ * LMTP: one answer for each recipient that was accepted, in the order of the commands. What was answered before the connection
+ * broke stands.
+ */
+static void take_each_answer(struct letter *l, struct peer *p)
+{
+	for (size_t i = 0; i < l->m->nrcpts; i++) {
+		struct verdict v;
+
+		if (l->rcpts[i].state != LETTER_ACCEPTED)
+			continue;
+		if (!peer_answer(p, PEER_DOT, l->a, &v)) {
+			decide_all(l, v, p->parser.reply.code != 421);
+			return;
+		}
+		decide(l, i, peer_verdict(p, PEER_DOT, l->a), false);
+	}
+	p->unfinished = p->ahead != NULL;
+}
+
+/* Everybody ACCEPTED gets a verdict. */
+static void send_content(struct letter *l, struct peer *p, struct letter *next)
+{
+	struct verdict v;
+	bool readable;
+	enum io_status io = put_content(l, p, next, &readable);
+
+	stream_set_timeout(p->stream, 0);
+	if (!readable) {
+		/* Half a message must not be ended with a dot: the connection is given up. */
+		p->dead = true;
+		decide_all(l, verdict_errno(l->a, "queue file read error", errno), true);
+	} else if (io != IO_OK) {
+		decide_all(l, peer_lost(p, PEER_BODY, io, l->a), false);
+	} else if (site_lmtp) {
+		take_each_answer(l, p);
+	} else if (!peer_answer(p, PEER_DOT, l->a, &v)) {
+		/* A 421 is an answer. Without one, the server may have the message: no other is to get it too. */
+		decide_all(l, v, p->parser.reply.code != 421);
+	} else {
+		p->unfinished = p->ahead != NULL;
+		v = peer_verdict(p, PEER_DOT, l->a);
+		if (v.class == VERDICT_OK)
+			mark_passed_on(l, p);
+		decide_all(l, v, false);
+	}
+}
+
+/* A server that says 354 with nobody accepted gets an empty message for nobody. */
+static void send_lone_dot(struct letter *l, struct peer *p)
+{
+	struct verdict ignored;
+
+	if (site_lmtp) { /* there is no answer to wait for, and none to trust */
+		p->dead = true;
+		return;
+	}
+	stream_puts(p->stream, ".\r\n");
+	if (peer_answer(p, PEER_DOT, l->a, &ignored))
+		p->unfinished = false;
+}
+
+/* --- all of it ------------------------------------------------------------------------------------------------------ */
+
+bool letter_send(struct letter *l, struct peer *p, struct letter *next)
+{
 	bool reused = p->letters > 0;
 	struct verdict trouble;
 	size_t answered;
 
 	p->letters++;
 	stamp(l, p, reused);
-	refuse_unclean(l);
-	check_offer(&e);
+	if (p->ahead == NULL)
+		l->envelope = make_envelope(l, p, false);
+	p->ahead = NULL;
 	if (!letter_has(l, LETTER_OPEN))
 		return true;
-	list_commands(&e);
-	if (!exchange(&e, &trouble, &answered)) {
-		if (reused && e.stages[answered] <= PEER_MAIL)
+	if (!exchange(l->envelope, &trouble, &answered)) {
+		if (reused && l->envelope->stages[answered] <= PEER_MAIL)
 			return false;
 		decide_all(l, trouble, false);
 		return true;
 	}
-	if (!e.go_ahead)
+	if (!l->envelope->go_ahead)
 		return true;
 	if (!peer_in_step(p, PEER_BODY, l->a, &trouble))
 		decide_all(l, trouble, false);
 	else if (letter_has(l, LETTER_ACCEPTED))
-		send_content(l, p);
+		send_content(l, p, next);
 	else
 		send_lone_dot(l, p);
 	return true;

@@ -318,7 +318,7 @@ void peer_close(struct peer *p)
 {
 	if (p == NULL)
 		return;
-	if (!p->dead) {
+	if (!p->dead && !p->ahead) { /* behind a DATA that went ahead QUIT would be content */
 		/* One write that fits into any socket buffer: this does not wait. */
 		stream_set_deadline(p->stream, clock_deadline(1000));
 		stream_puts(p->stream, "QUIT\r\n");

@@ -34,6 +34,8 @@ enum peer_stage {
 	PEER_DOT,
 };
 
+struct letter;
+
 struct peer {
 	struct arena a; /* for as long as the connection lasts */
 	struct stream *stream;
@@ -44,6 +46,7 @@ struct peer {
 	int owner_fd;                    /* the queue manager's: long waits end when it is gone */
 	int64_t opened_ms;
 	unsigned letters; /* begun on this connection */
+	const struct letter *ahead; /* its envelope was sent, and not one answer to it was read */
 	bool unfinished;  /* a transaction is open: RSET before the next letter */
 	bool dead;        /* nothing more can be said */
 };

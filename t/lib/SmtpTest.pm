@@ -15,6 +15,7 @@ use IO::Handle;
 use IO::Socket::INET;
 use IPC::Open2;
 use POSIX ();
+use Posthouse ();
 use Time::HiRes ();
 
 sub slurp { my ($f) = @_; open my $h, '<', $f or return ''; local $/; my $c = <$h>; return defined $c ? $c : '' }
@@ -22,10 +23,8 @@ sub spew { my ($f, $c) = @_; open my $h, '>', $f or die "$f: $!"; print $h $c; c
 
 sub new {
 	my ($class, %main) = @_;
-	my $bin = $ENV{BIN} || 'build/debug/bin';
-	my $tbin = $ENV{TBIN} || 'build/debug/t';
 	my $dir = File::Temp::tempdir('posthouse-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-	my $self = bless { dir => $dir, bin => File::Spec->rel2abs($bin), tbin => File::Spec->rel2abs($tbin),
+	my $self = bless { dir => $dir, bin => File::Spec->rel2abs($Posthouse::BIN), tbin => File::Spec->rel2abs($Posthouse::TBIN),
 			   n => 0, pids => [], owner => $$, log_at => 0 }, $class;
 	mkdir "$dir/$_" for qw(queue data spool);
 	%main = (unprivileged_mode => 'yes', myhostname => 'client.test', mydestination => '', inet_interfaces => '127.0.0.1',
@@ -48,7 +47,7 @@ sub DESTROY {
 	my ($self) = @_;
 	return if $$ != $self->{owner};
 	local $?;
-	$_->stop for @{ $self->{servers} || [] }; # they have a copy of the pipe
+	$_->stop for grep { defined } @{ $self->{servers} || [] }; # they have a copy of the pipe
 	close $self->{to} if $self->{to};
 	waitpid $self->{player_pid}, 0 if $self->{player_pid};
 	kill 'TERM', $self->{master} if $self->{master};
@@ -130,7 +129,8 @@ sub server {
 # Keys: GREETING, EHLO, HELO, MAIL, RCPT, DATA, DOT, RSET, QUIT, each a reply without its CRLF, or a list of them used
 # one after the other (the last stays), or a sub that gets the command line and gives a reply. EXT: list of extensions. Special
 # replies: 'close', 'reset', 'hang', 'half' (close our direction, go on reading), "raw:bytes". ADDR: address to listen on; PORT.
-# MIDDATA: close after so many bytes of content. STALL: read none of it.
+# MIDDATA: close after so many bytes of content. STALL: read none of it. AHEAD: the end of content is not answered before a DATA
+# behind it is there, so many times.
 package SmtpTest::Server;
 use strict;
 use warnings;
@@ -152,6 +152,7 @@ sub new {
 	%script = (%default, %script);
 	$script{EHLO} = join "\n", map({ "250-$_" } 'fake.test', @{ $script{EXT} || [] }), '250 HELP' unless $script{EHLO};
 	$self->{script} = \%script;
+	$self->{owner} = $$;
 	$self->{pid} = fork;
 	die "fork: $!" unless defined $self->{pid};
 	if (!$self->{pid}) {
@@ -179,6 +180,8 @@ sub stop {
 	waitpid $self->{pid}, 0;
 	delete $self->{pid};
 }
+
+sub DESTROY { my ($self) = @_; local $?; $self->stop if $self->{owner} == $$ }
 
 sub note { my ($self, $text) = @_; print { $self->{out} } "$self->{conn} $text\n" }
 # What clients said: lines "N command", N the number of the connection.
@@ -237,6 +240,10 @@ sub talk {
 		$in = $all;
 		SmtpTest::spew("$self->{transcript}." . ++$self->{messages}, substr $content, 2);
 		$self->note("DOT");
+		if ($self->{script}{AHEAD} && $self->{script}{AHEAD}--) {
+			while ($in !~ /^DATA\r?\n/m) { sysread $c, $in, 65536, length $in or die "close" }
+		}
+		$self->note('AHEAD ' . join ' ', map { uc } $in =~ /^(\w+)/mg) if $in ne '';
 		$self->answer($c, 'DOT', $content);
 	}
 }
@@ -266,7 +273,7 @@ sub new {
 					     ReuseAddr => 1) and last;
 	}
 	die "tcp: $!" unless $tcp;
-	my $self = bless { port => $socket->sockport }, $class;
+	my $self = bless { port => $socket->sockport, owner => $$ }, $class;
 	for my $how (0, 1) {
 		my $pid = fork;
 		die "fork: $!" unless defined $pid;
@@ -279,6 +286,7 @@ sub new {
 }
 
 sub stop { my ($self) = @_; for (splice @{ $self->{pids} || [] }) { kill 'TERM', $_; waitpid $_, 0 } }
+sub DESTROY { local $?; $_[0]->stop if $$ == $_[0]{owner} }
 sub serve_udp {
 	my ($socket, $answers) = @_;
 	while (defined(my $from = $socket->recv(my $query, 4096))) {
