@@ -45,8 +45,9 @@ struct letter {
 enum { LETTER_ROOM_BYTES = 65536 };
 
 /*
- * Send l to everybody who is OPEN. next: the letter for which letter_send is called next, if it goes to p, or NULL. Afterwards nobody is OPEN or ACCEPTED, unless false is returned: the connection,
- * used before, had gone stale; nothing was decided and a fresh one should be tried.
+ * Send l to everybody who is OPEN. next: the letter for which letter_send is called next, if it goes to p, or NULL. Afterwards
+ * nobody is OPEN or ACCEPTED, unless false is returned: the connection, used before, had gone stale; nothing was decided and a
+ * fresh one should be tried.
  */
 bool letter_send(struct letter *l, struct peer *p, struct letter *next);
 /* Everybody who is OPEN gets this verdict; final: also when it is a temporary one (DECIDED rather than SOFT). */

@@ -174,8 +174,8 @@ bool peer_in_step(struct peer *p, enum peer_stage stage, struct arena *a, struct
 	if (!stream_has_input(p->stream))
 		return true;
 	p->dead = true;
-	*trouble_r = verdict_make(a, "4.5.0", "protocol error: reply without a command from " SPAN_FMT " while %s", SPAN_ARG(p->name),
-				  stages[stage].doing);
+	*trouble_r = verdict_make(a, "4.5.0", "protocol error: reply without a command from " SPAN_FMT " while %s",
+				  SPAN_ARG(p->name), stages[stage].doing);
 	return false;
 }
 
