@@ -5,7 +5,8 @@
 # make check-e2e     real servers, real clients (t/e2e/*.t)
 # make check-asan    what asan is good at: unit tests, corpora, the end-to-end tests of the dialogues (MODE=asan)
 # make fuzz          searches with libFuzzer (clang), FUZZ_SECONDS (60) per parser; new inputs go to build/fuzz/corpus
-# make bench         letters per second, beside Postfix when it is installed; what idle clients cost
+# make bench         letters per second beside Postfix, logins per second and idle sessions beside Dovecot, where they are installed
+# make bench-mailbox what a reader waits for, beside Dovecot when it is installed
 # make lint          the rules of the house: layers, sizes, pages, parameters, cppcheck
 JOBS ?= $(shell nproc)
 PROVE := prove -j$(JOBS) --timer --failures
@@ -17,7 +18,7 @@ FAULT := $(sort $(wildcard t/fault/*.t))
 # for a while, so a test of growth (0404) fails.
 ASAN_E2E ?= $(filter-out t/e2e/0201-% t/e2e/0404-% t/e2e/15% t/e2e/18% t/e2e/19%,$(E2E))
 
-.PHONY: fuzz fuzz-run check check-unit check-fuzz check-e2e check-fault check-asan tests bench lint
+.PHONY: fuzz fuzz-run check check-unit check-fuzz check-e2e check-fault check-asan tests bench bench-mailbox lint
 tests: $(UNIT) $(FUZZERS) $(HELPERS)
 
 check-unit: $(UNIT)
@@ -53,6 +54,9 @@ bench: all $(HELPERS)
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/idle
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/logins
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/idle-imap
+
+bench-mailbox: all $(HELPERS)
+	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/mailbox
 
 lint:
 	@t/lint
