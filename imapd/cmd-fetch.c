@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
 #include "imapd/box.h"
 #include "imapd/fetch.h"
 #include "lib/proto/date.h"
@@ -7,6 +9,16 @@
 enum { ITEMS_MAX = 256 };
 
 /* --- what is asked for -------------------------------------------------------------------------------------------- */
+
+static bool is_kept(enum fetch_what what)
+{
+	return what >= FETCH_ENVELOPE && what < FETCH_ENVELOPE + FETCH_KEPT;
+}
+
+static struct span kept_name(enum fetch_what what)
+{
+	return what == FETCH_ENVELOPE ? SPAN("E") : what == FETCH_BODY ? SPAN("B") : SPAN("BS");
+}
 
 static bool add_item(struct imap_scan *a, struct fetch *f, enum fetch_what what, struct fetch_section *sec)
 {
@@ -18,7 +30,9 @@ static bool add_item(struct imap_scan *a, struct fetch *f, enum fetch_what what,
 	f->item[f->n++] = (struct fetch_item){ what, sec };
 	f->wants_flags |= what == FETCH_FLAGS;
 	f->needs_size |= what == FETCH_SIZE;
-	f->needs_view |= what >= FETCH_ENVELOPE;
+	f->needs_view |= what >= FETCH_SECTION;
+	if (is_kept(what))
+		f->kept[f->nkept++].name = kept_name(what);
 	f->sets_seen |= sec != NULL && !sec->peek;
 	return true;
 }
@@ -121,12 +135,15 @@ static enum store_status load(struct session *s, const struct fetch *f, uint32_t
 	enum store_status st = STORE_OK;
 	uint32_t seq;
 
-	*m = (struct fetch_msg){ 0 };
+	*m = (struct fetch_msg){ .known = f->nkept == 0 };
+	memcpy(m->kept, f->kept, sizeof(m->kept));
 	box_lock(s->box);
 	seq = view_seq(s, at);
 	if (seq == 0)
 		st = STORE_EXPUNGED;
-	if (st == STORE_OK && f->needs_view) {
+	if (st == STORE_OK && f->nkept > 0)
+		m->known = mailbox_items(s->mb, seq, m->kept, f->nkept, &s->msg);
+	if (st == STORE_OK && (f->needs_view || !m->known)) {
 		st = mailbox_view(s->mb, seq, &m->view);
 		m->viewed = st == STORE_OK;
 	}
@@ -153,6 +170,39 @@ static void unload(struct session *s, struct fetch_msg *m)
 		box_unlock(s->box);
 	}
 	arena_reset(&s->msg);
+}
+
+/* What the index does not know of the message yet. */
+static void work_out(struct session *s, const struct fetch *f, uint32_t at, struct fetch_msg *m)
+{
+	uint32_t seq;
+
+	for (size_t i = 0; i < f->nkept; i++) {
+		size_t start = s->out.len;
+
+		if (span_is(m->kept[i].name, "E"))
+			fetch_put_envelope(s, span_head(m->view.raw, header_size(m->view.raw)));
+		else
+			fetch_put_structure(s, fetch_mime(s, m), span_is(m->kept[i].name, "BS"));
+		m->kept[i].value = arena_span(&s->msg, span_skip(buf_span(&s->out), start));
+		buf_truncate(&s->out, start);
+	}
+	if (s->out.overflow)
+		return;
+	box_lock(s->box);
+	seq = view_seq(s, at);
+	if (seq != 0)
+		mailbox_items_put(s->mb, seq, m->kept, f->nkept);
+	box_unlock(s->box);
+}
+
+static void put_kept(struct session *s, const struct fetch_item *item, const struct fetch_msg *m)
+{
+	struct span name = kept_name(item->what);
+
+	for (size_t i = 0; i < FETCH_KEPT; i++)
+		if (span_eq(m->kept[i].name, name))
+			buf_add_span(&s->out, m->kept[i].value);
 }
 
 static void put_date(struct session *s, const struct fetch_msg *m)
@@ -185,12 +235,12 @@ static void put_item(struct session *s, const struct fetch_item *item, uint32_t 
 		break;
 	case FETCH_ENVELOPE:
 		buf_adds(&s->out, "ENVELOPE ");
-		fetch_put_envelope(s, span_head(m->view.raw, header_size(m->view.raw)));
+		put_kept(s, item, m);
 		break;
 	case FETCH_BODY:
 	case FETCH_BODYSTRUCTURE:
 		buf_adds(&s->out, item->what == FETCH_BODY ? "BODY " : "BODYSTRUCTURE ");
-		fetch_put_structure(s, fetch_mime(s, m), item->what == FETCH_BODYSTRUCTURE);
+		put_kept(s, item, m);
 		break;
 	case FETCH_SECTION:
 		fetch_send_section(s, m, item->section);
@@ -211,6 +261,8 @@ static enum store_status fetch_one(struct session *s, const struct fetch *f, uin
 
 	if (st != STORE_OK)
 		return st;
+	if (!m.known)
+		work_out(s, f, at, &m);
 	buf_addf(&s->out, "* %u FETCH (", at + 1);
 	for (size_t i = 0; i < f->n; i++) {
 		if (i > 0)

@@ -41,9 +41,14 @@ struct fetch_item {
 	struct fetch_section *section;
 };
 
+/* What of a message is worked out once and kept with the index, in the order of enum fetch_what from FETCH_ENVELOPE on. */
+enum { FETCH_KEPT = 3 };
+
 struct fetch {
 	struct fetch_item *item;
 	size_t n;
+	struct store_item kept[FETCH_KEPT]; /* names of those asked for */
+	size_t nkept;
 	bool needs_view, needs_size, sets_seen, wants_flags;
 };
 
@@ -52,6 +57,8 @@ struct fetch_msg {
 	struct store_view view; /* only when viewed */
 	bool viewed;
 	struct mime_part *mime; /* made when first needed, in s->msg */
+	struct store_item kept[FETCH_KEPT];
+	bool known; /* they have their values */
 	int64_t internal_date;
 	int32_t zone_minutes;
 	uint64_t size;

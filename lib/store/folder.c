@@ -7,6 +7,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/store/cache.h"
 #include "lib/store/fs.h"
 #include "lib/store/mbox-int.h"
 #include "lib/store/store-int.h"
@@ -68,19 +69,23 @@ enum store_status folder_errno(const struct folder *f, const char *what, int err
 struct ident ident_of(const struct stat *st)
 {
 	return (struct ident){ .dev = st->st_dev, .ino = st->st_ino, .size = st->st_size, .mtime_s = st->st_mtim.tv_sec,
-			       .mtime_ns = st->st_mtim.tv_nsec, .exists = true };
+			       .mtime_ns = st->st_mtim.tv_nsec, .ctime_s = st->st_ctim.tv_sec,
+			       .ctime_ns = st->st_ctim.tv_nsec, .exists = true };
 }
 
 bool ident_same(const struct ident *a, const struct ident *b)
 {
 	return a->exists == b->exists && a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_s == b->mtime_s &&
-	       a->mtime_ns == b->mtime_ns;
+	       a->mtime_ns == b->mtime_ns && a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns;
 }
 
 static void folder_free(struct folder *f)
 {
 	f->ops->free(f);
+	cache_free(f);
 	folder_clear(f);
+	free(f->index.dir);
+	free(f->index.uids);
 	free(f->recs);
 	for (unsigned i = 0; i < f->nkeywords; i++)
 		free(f->keywords[i]);
@@ -99,11 +104,30 @@ static char *join(const char *dir, const char *name)
 	return *name ? fs_join(dir, name) : mem_strdup(dir);
 }
 
-char *mbox_ctl_path(const struct store *s, const char *rel)
+static char *ctl_path(const char *root, const char *rel)
 {
 	const char *slash = strrchr(rel, '/'), *last = slash ? slash + 1 : rel;
 
-	return mem_printf("%s/%.*s.imap/%s", s->index, (int)(last - rel), rel, last);
+	return mem_printf("%s/%.*s.imap/%s", root, (int)(last - rel), rel, last);
+}
+
+char *mbox_ctl_path(const struct store *s, const char *rel)
+{
+	return ctl_path(s->index, rel);
+}
+
+/* Of an mbox beside its other files; of a Maildir in it, or where INDEX= says, as Dovecot would name it. */
+static char *index_dir(const struct store *s, const char *path, const char *rel)
+{
+	bool inbox = strcmp(rel, "INBOX") == 0;
+
+	if (s->index_root == NULL)
+		return NULL;
+	if (s->kind == STORE_MBOX)
+		return ctl_path(s->index_root, rel);
+	if (strcmp(s->index_root, s->root) == 0)
+		return mem_strdup(path);
+	return fs_join(s->index_root, inbox ? ".INBOX" : rel);
 }
 
 static struct folder *folder_new(struct store *s, const char *path, const char *rel)
@@ -117,6 +141,9 @@ static struct folder *folder_new(struct store *s, const char *path, const char *
 	f->generation = 1;
 	f->keywords_max = STORE_KEYWORDS_MAX;
 	f->is_inbox = strcmp(rel, "INBOX") == 0;
+	f->cache.fd = -1;
+	buf_init(&f->cache.window, CACHE_WINDOW_MAX);
+	f->index.dir = index_dir(s, path, rel);
 	if (s->kind == STORE_MBOX) {
 		f->ctl = mbox_ctl_path(s, rel);
 		mbox_init(f);
@@ -269,6 +296,50 @@ void folder_clear(struct folder *f)
 		}
 	f->n = 0;
 	f->generation++;
+}
+
+/* Microseconds, or one more than the last: higher than any that was told before, also when the index was lost since. */
+uint64_t folder_touch(struct folder *f)
+{
+	uint64_t now = (uint64_t)clock_wall_us();
+
+	f->modseq = now > f->modseq ? now : f->modseq + 1;
+	return f->modseq;
+}
+
+static bool same_message(const struct folder *f, const struct rec *a, const struct rec *b)
+{
+	if (f->ops == &mbox_ops)
+		return a->mbox.from_hash == b->mbox.from_hash && a->m.size == b->m.size;
+	return a->maildir.base_len == b->maildir.base_len && memcmp(a->maildir.name, b->maildir.name, a->maildir.base_len) == 0;
+}
+
+void folder_carry(struct folder *f, size_t first, const struct rec *old, size_t nold)
+{
+	uint64_t modseq = 0; /* one for all that changed at once */
+	size_t j = 0, known = 0;
+
+	for (size_t i = first; i < f->n; i++) {
+		struct rec *r = &f->recs[i];
+
+		while (j < nold && old[j].m.uid < r->m.uid)
+			j++;
+		if (j < nold && old[j].m.uid == r->m.uid && same_message(f, &old[j], r)) {
+			known++;
+			r->m.modseq = old[j].m.modseq;
+			r->m.save_date = old[j].m.save_date;
+			r->cache_off = old[j].cache_off;
+			r->cache_len = old[j].cache_len;
+			r->saved_sum = old[j].saved_sum;
+			if (old[j].m.flags == r->m.flags && old[j].m.keywords == r->m.keywords)
+				continue;
+		}
+		if (modseq == 0)
+			modseq = folder_touch(f);
+		r->m.modseq = modseq;
+	}
+	if (known < nold && modseq == 0) /* some are gone */
+		folder_touch(f);
 }
 
 static bool is_keyword(struct span s)

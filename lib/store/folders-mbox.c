@@ -141,7 +141,7 @@ static int make_parents(const char *path)
 static void remove_ctl(const char *ctl)
 {
 	static const char *const files[] = { "posthouse-state", "posthouse-journal", "posthouse-journal.new",
-					     "posthouse-journal.unused" };
+					     "posthouse-journal.unused", "posthouse-index", "posthouse-cache" };
 
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		AUTO_FREE char *path = fs_join(ctl, files[i]);

@@ -155,6 +155,7 @@ const char *store_expand(struct arena *a, const char *location, const struct use
 struct location {
 	enum store_kind kind;
 	const char *root, *inbox, *index, *control, *subscriptions;
+	bool no_index; /* INDEX=MEMORY */
 };
 
 static bool is_dir(const char *path)
@@ -204,6 +205,12 @@ static bool is_ignored(struct span key)
 	return false;
 }
 
+static void take_index(struct arena *a, const char *value, const struct user *u, struct location *l)
+{
+	l->no_index = strcmp(value, "MEMORY") == 0;
+	l->index = l->no_index ? NULL : home_path(a, value, u);
+}
+
 static enum store_status take_option(struct arena *a, struct span opt, const struct user *u, struct location *l, const char **why)
 {
 	struct span key = span_cut(&opt, '=');
@@ -212,7 +219,7 @@ static enum store_status take_option(struct arena *a, struct span opt, const str
 	if (span_is(key, "INBOX"))
 		l->inbox = home_path(a, value, u);
 	else if (span_is(key, "INDEX"))
-		l->index = strcmp(value, "MEMORY") == 0 ? NULL : home_path(a, value, u);
+		take_index(a, value, u, l);
 	else if (span_is(key, "CONTROL"))
 		l->control = home_path(a, value, u);
 	else if (span_is(key, "SUBSCRIPTIONS") && strchr(value, '/') == NULL)
@@ -308,6 +315,7 @@ static struct store *make_store(const struct location *l, const struct user *u)
 	s->root = mem_strdup(l->root);
 	s->inbox = l->inbox ? mem_strdup(l->inbox) : mbox ? fs_join(l->root, "inbox") : mem_strdup(l->root);
 	s->index = mem_strdup(l->control ? l->control : l->index ? l->index : l->root);
+	s->index_root = l->no_index ? NULL : mem_strdup(l->index ? l->index : l->root);
 	s->subscriptions = fs_join(control, l->subscriptions ? l->subscriptions : mbox ? ".subscriptions" : "subscriptions");
 	s->validity_file = mbox ? fs_join(s->index, ".imap/posthouse-uidvalidity") : fs_join(s->root, "posthouse-uidvalidity");
 	s->user = mem_strndup(u->name.ptr, u->name.len);
@@ -343,6 +351,7 @@ void store_close(struct store *s)
 	free(s->root);
 	free(s->inbox);
 	free(s->index);
+	free(s->index_root);
 	free(s->subscriptions);
 	free(s->validity_file);
 	free(s->user);

@@ -12,6 +12,7 @@
 #include "lib/base/htab.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/store/index.h"
 #include "lib/store/maildir-int.h"
 
 enum { RACY_MS = 50 /* longer than the clock tick of a file system */ };
@@ -223,12 +224,17 @@ static char *dup_span(struct span s)
 	return s.len > 0 ? mem_strndup(s.ptr, s.len) : NULL;
 }
 
-/* The table anew, keeping what was found out about each message. */
-static void rebuild(struct scan *s)
+static bool same_base(const struct rec *r, struct span base)
+{
+	return r->maildir.base_len == base.len && memcmp(r->maildir.name, base.ptr, base.len) == 0;
+}
+
+/* The table anew, keeping what was found out about each message. validity: of the table as it is. */
+static void rebuild(struct scan *s, uint32_t validity)
 {
 	struct folder *f = s->f;
 	struct rec *old = f->recs;
-	size_t nold = f->n, j = 0;
+	size_t all_old = f->n, nold = validity == f->uidvalidity ? all_old : 0, j = 0;
 
 	if (s->n > 1)
 		qsort(s->v, s->n, sizeof *s->v, by_uid);
@@ -240,7 +246,7 @@ static void rebuild(struct scan *s)
 
 		while (j < nold && old[j].m.uid < e->uid)
 			j++;
-		if (j < nold && old[j].m.uid == e->uid)
+		if (j < nold && old[j].m.uid == e->uid && same_base(&old[j], e->parsed.base))
 			r->m = old[j].m;
 		else
 			fill_stat(s, e, r);
@@ -255,7 +261,8 @@ static void rebuild(struct scan *s)
 		r->maildir.in_new = e->in_new;
 		r->maildir.extra = dup_span(e->extra);
 	}
-	for (j = 0; j < nold; j++) {
+	folder_carry(f, 0, old, nold);
+	for (j = 0; j < all_old; j++) {
 		free(old[j].maildir.name);
 		free(old[j].maildir.extra);
 	}
@@ -313,10 +320,13 @@ enum store_status maildir_refresh(struct folder *f)
 	struct arena a = ARENA_INIT;
 	struct scan s = { .f = f, .a = &a, .by_base = HTAB_INIT, .new_fd = -1, .cur_fd = -1 };
 	enum store_status st;
+	uint32_t validity;
 	int rc;
 
+	index_load(f);
 	if (unchanged(f))
 		return STORE_OK;
+	validity = f->uidvalidity;
 	rc = scan_both(&s);
 	if (rc < 0 && errno == ENOENT && f->is_inbox && make_inbox(f) == 0) {
 		scan_free(&s);
@@ -329,7 +339,7 @@ enum store_status maildir_refresh(struct folder *f)
 		maildir_load_keywords(f);
 		st = number(&s);
 		if (st == STORE_OK)
-			rebuild(&s);
+			rebuild(&s, validity);
 		else
 			f->maildir->racy = true;
 	}

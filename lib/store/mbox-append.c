@@ -144,6 +144,7 @@ enum store_status mbox_append(struct folder *f, struct store_append *ap, uint32_
 	struct mboxlock l;
 	bool create = f->is_inbox && access(f->path, F_OK) < 0;
 	enum store_status s;
+	uint64_t before;
 
 	if (create)
 		make_parent(f->path);
@@ -153,12 +154,15 @@ enum store_status mbox_append(struct folder *f, struct store_append *ap, uint32_
 	if (s != STORE_OK)
 		return s;
 	s = mbox_refresh_locked(f, &l, true);
+	before = (uint64_t)f->mbox->ident.size;
 	if (s == STORE_OK)
 		s = append_locked(f, &l, ap, uids);
 	if (s == STORE_OK && create && fs_sync_parent(f->path) < 0)
 		s = folder_errno(f, "fsync", errno);
-	if (s == STORE_OK)
+	if (s == STORE_OK) {
+		mbox_only_grew(f, l.fd, before); /* the lock was ours all the time */
 		s = mbox_refresh_locked(f, &l, true); /* the table learns of them as of anybody's mail */
+	}
 	mboxlock_close(&l);
 	return s;
 }

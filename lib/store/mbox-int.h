@@ -59,6 +59,7 @@ struct mbox {
 	struct mbox_state state;
 	uint32_t base_validity, base_lastuid; /* as X-IMAPbase in the file has them; 0: none */
 	unsigned base_keywords;  /* how many keywords are in it */
+	uint64_t grown_from;     /* size up to which the file is as the table has it, when the next look comes; 0: not known */
 	bool pseudo;             /* it stands in c-client's message about the folder */
 	bool want_rewrite;       /* something dirty has no room */
 	bool must_rewrite;       /* and a client asked for it */
@@ -74,6 +75,8 @@ enum store_status mbox_refresh_locked(struct folder *f, struct mboxlock *l, bool
 /* Lock for changing. STORE_NOTFOUND: no file (create: made). Replays a journal. */
 enum store_status mbox_lock(struct folder *f, struct mboxlock *l, bool create);
 void mbox_note_ident(struct folder *f, int fd);
+/* With the lock held since the table was right, the file got more at its end, and nothing else: no need to look at the rest. */
+void mbox_only_grew(struct folder *f, int fd, uint64_t old_size);
 /* Add the messages from offset on to the table. */
 enum store_status mbox_scan(struct folder *f, int fd, uint64_t from, uint64_t size);
 /* mbox-uid.c */

@@ -240,6 +240,8 @@ static void settle(struct rewrite *w)
 		f->recs[n].mbox = w->pos[n];
 		n++;
 	}
+	if (n < f->n)
+		folder_touch(f);
 	f->n = n;
 	for (size_t i = 0; i < m->nhidden; i++)
 		if (m->hidden[i].keep)

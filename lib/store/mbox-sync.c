@@ -8,6 +8,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/store/index.h"
 #include "lib/store/mbox-int.h"
 
 enum {
@@ -22,6 +23,16 @@ void mbox_note_ident(struct folder *f, int fd)
 	f->mbox->ident = (struct ident){ 0 };
 	if (fstat(fd, &st) == 0)
 		f->mbox->ident = ident_of(&st);
+}
+
+void mbox_only_grew(struct folder *f, int fd, uint64_t old_size)
+{
+	struct stat st;
+
+	f->mbox->grown_from = 0;
+	if (f->mbox->ident.exists && (uint64_t)f->mbox->ident.size == old_size && fstat(fd, &st) == 0 &&
+	    (uint64_t)st.st_size > old_size)
+		f->mbox->grown_from = old_size;
 }
 
 enum store_status mbox_lock(struct folder *f, struct mboxlock *l, bool create)
@@ -71,6 +82,7 @@ static bool recheck_one(struct folder *f, struct rec *r, int fd, char *buf)
 	if (!(r->dirty & DIRTY_FLAGS) && (meta.block.flags != r->m.flags || keywords != r->m.keywords)) {
 		r->m.flags = meta.block.flags;
 		r->m.keywords = keywords;
+		r->m.modseq = folder_touch(f);
 		f->generation++;
 	}
 	return true;
@@ -87,6 +99,8 @@ static bool recheck(struct folder *f, int fd, const struct stat *st)
 		return false;
 	if (m->nhidden > 0 && m->hidden[m->nhidden - 1].off > f->recs[f->n - 1].mbox.off)
 		return false;
+	if (m->grown_from != 0 && m->grown_from == (uint64_t)m->ident.size)
+		return true;
 	buf = mem_alloc(HEAD_READ);
 	for (size_t i = 0; i + 1 < f->n && ok; i++)
 		ok = recheck_one(f, &f->recs[i], fd, buf);
@@ -120,16 +134,20 @@ static enum store_status rescan(struct folder *f, int fd, const struct stat *st)
 	bool tail = recheck(f, fd, st);
 	struct rec *old = f->recs, last;
 	size_t nold = f->n;
+	uint32_t validity = f->uidvalidity;
 	enum store_status s;
 
 	if (tail) {
-		last = f->recs[f->n - 1];
+		size_t first = f->n - 1;
+
+		last = f->recs[first];
 		f->n--;
 		s = mbox_scan(f, fd, last.mbox.off, (uint64_t)st->st_size);
 		if (s != STORE_OK)
 			return s;
 		mbox_assign_uids(f);
 		carry_over(f, &last, 1);
+		folder_carry(f, first, &last, validity == f->uidvalidity ? 1 : 0);
 		return STORE_OK;
 	}
 	f->recs = NULL;
@@ -142,6 +160,7 @@ static enum store_status rescan(struct folder *f, int fd, const struct stat *st)
 	if (s == STORE_OK) {
 		mbox_assign_uids(f);
 		carry_over(f, old, nold);
+		folder_carry(f, 0, old, validity == f->uidvalidity ? nold : 0);
 	}
 	free(old);
 	return s;
@@ -163,12 +182,14 @@ enum store_status mbox_refresh_locked(struct folder *f, struct mboxlock *l, bool
 	struct ident now;
 	enum store_status s = STORE_OK;
 
+	index_load(f);
 	if (fstat(l->fd, &st) < 0)
 		return folder_errno(f, "fstat", errno);
 	now = ident_of(&st);
 	if (!ident_same(&now, &f->mbox->ident)) {
 		load_state(f);
 		s = rescan(f, l->fd, &st);
+		f->mbox->grown_from = 0;
 		if (s != STORE_OK) {
 			f->mbox->ident = (struct ident){ 0 };
 			return s;
@@ -194,6 +215,8 @@ static enum store_status refresh_absent(struct folder *f)
 
 	if (!m->ident.exists && f->uidvalidity != 0)
 		return STORE_OK;
+	if (f->n > 0)
+		folder_touch(f);
 	folder_clear(f);
 	m->nhidden = 0;
 	m->base_validity = 0;
@@ -214,6 +237,7 @@ enum store_status mbox_refresh(struct folder *f)
 	struct ident now;
 	enum store_status s;
 
+	index_load(f);
 	if (stat(f->path, &st) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? refresh_absent(f) : folder_errno(f, "stat", errno);
 	now = ident_of(&st);

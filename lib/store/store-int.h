@@ -35,6 +35,9 @@ struct rec {
 	struct store_msg m;    /* flags without STORE_RECENT */
 	bool old;              /* not recent any more */
 	uint8_t dirty;
+	uint32_t saved_sum;    /* of the record as the index has it; 0: not there */
+	uint32_t cache_len;    /* of its entry in the cache; 0: none */
+	uint64_t cache_off;
 	union {
 		struct mbox_pos mbox;
 		struct maildir_pos maildir;
@@ -46,6 +49,7 @@ struct ident {
 	dev_t dev;
 	ino_t ino;
 	int64_t size, mtime_s, mtime_ns;
+	int64_t ctime_s, ctime_ns; /* some programs put the old mtime back */
 	bool exists;
 };
 
@@ -74,6 +78,28 @@ struct folder_ops {
 	void (*free)(struct folder *f);
 };
 
+/* The folder's index, and what this process knows of the file. */
+struct index {
+	char *dir;              /* where its files are; NULL: none are kept */
+	bool loaded, failed, other_boot;
+	bool changed;           /* something that is not part of the table's generation: entries of the cache, sizes */
+	dev_t dev;
+	ino_t ino;
+	uint64_t end, whole;    /* of the file; of it when it was last written as a whole */
+	uint32_t *uids;         /* of the records in it */
+	size_t nuids;
+	uint64_t generation;    /* of the table as it is there */
+	uint32_t state_sum;
+};
+
+struct cache {
+	int fd;                 /* -1: there is none */
+	uint64_t id, size, live; /* of the file; octets of entries that are in use */
+	struct buf window;      /* a piece of the file */
+	uint64_t window_off;
+	struct buf pending;     /* entries for its end */
+};
+
 struct mbox;    /* what the mbox format keeps beside the table */
 struct maildir;
 
@@ -91,6 +117,9 @@ struct folder {
 	size_t n, cap;
 	uint32_t uidvalidity, uidnext;
 	uint64_t generation;        /* changes with the table */
+	uint64_t modseq;            /* the highest; 0: none yet */
+	struct index index;
+	struct cache cache;
 	char *keywords[STORE_KEYWORDS_MAX];
 	unsigned nkeywords, keywords_max;
 	char **retired;             /* keyword names that somebody may still look at */
@@ -109,6 +138,7 @@ struct store {
 	char *root;                 /* directory of the folders, or the Maildir; no final slash */
 	char *inbox;                /* mbox file, or the Maildir of INBOX */
 	char *index;                /* root, or INDEX= or CONTROL= */
+	char *index_root;           /* where indexes are: root or INDEX=; NULL: nowhere */
 	char *subscriptions;        /* file */
 	char *validity_file;
 	char *user;
@@ -134,6 +164,9 @@ void folder_forget(struct store *s, struct span name);
 struct rec *folder_add(struct folder *f);                        /* a zeroed record at the end */
 struct rec *folder_find(struct folder *f, uint32_t uid);         /* NULL: not there */
 void folder_clear(struct folder *f);                             /* drop the table */
+uint64_t folder_touch(struct folder *f);                         /* the next modification sequence */
+/* The table from record first on was read anew: what was known of the messages in old (ascending) that are there is taken over. */
+void folder_carry(struct folder *f, size_t first, const struct rec *old, size_t nold);
 int folder_keyword(struct folder *f, struct span name, bool add); /* bit or -1 */
 uint64_t folder_keyword_words(struct folder *f, struct span words);
 void folder_keyword_names(const struct folder *f, uint64_t bits, struct buf *out); /* separated by spaces */

@@ -85,6 +85,8 @@ struct store_msg {
 	int64_t internal_date; /* wall seconds */
 	int32_t zone_minutes;  /* offset east of UTC of internal_date, as far as known */
 	uint64_t size;        /* octets with CRLF line ends (RFC822.SIZE); 0 = not known yet: mailbox_size */
+	uint64_t modseq;      /* RFC 7162: when flags or keywords changed last, or it came */
+	int64_t save_date;    /* RFC 8514: when it came into this folder, wall seconds; 0: not known */
 };
 
 enum store_status store_select(struct store *s, struct span name, bool read_only, struct mailbox **mb_r);
@@ -131,6 +133,16 @@ struct store_view {
 };
 enum store_status mailbox_view(struct mailbox *mb, uint32_t seq, struct store_view *v_r);
 void store_view_done(struct store_view *v);
+
+/*
+ * What was worked out about a message is kept with the index: items by name, the same bytes for everybody. mailbox_items: true
+ * when all n are there; values in a. mailbox_items_put adds to what is there, or replaces it. Nothing depends on it.
+ */
+struct store_item {
+	struct span name, value;
+};
+bool mailbox_items(struct mailbox *mb, uint32_t seq, struct store_item *items, size_t n, struct arena *a);
+void mailbox_items_put(struct mailbox *mb, uint32_t seq, const struct store_item *items, size_t n);
 
 /* set, add, remove */
 enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_DEL };

@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/pack.h"
+#include "lib/store/cache.h"
+#include "lib/store/index.h"
 #include "lib/store/view.h"
 
-enum { READ_ATTEMPTS = 4 };
+enum { READ_ATTEMPTS = 4, ITEMS_MAX = 256 * 1024 };
 static const size_t MESSAGE_MAX = (size_t)1 << 31;
 
 static struct vmsg *view_add(struct mailbox *mb)
@@ -137,12 +140,11 @@ enum store_status store_select(struct store *s, struct span name, bool read_only
 
 void mailbox_close(struct mailbox *mb)
 {
-	if (!mb->read_only) {
-		pthread_mutex_lock(&mb->f->mu);
-		if (mb->f->ops->flush(mb->f, false) != STORE_OK)
-			mb->generation = 0; /* logged; nobody is left to be told */
-		pthread_mutex_unlock(&mb->f->mu);
-	}
+	pthread_mutex_lock(&mb->f->mu);
+	if (!mb->read_only && mb->f->ops->flush(mb->f, false) != STORE_OK)
+		mb->generation = 0; /* logged; nobody is left to be told */
+	index_save(mb->f);
+	pthread_mutex_unlock(&mb->f->mu);
 	folder_put(mb->f);
 	if (mb->watch_fd >= 0)
 		close(mb->watch_fd);
@@ -257,8 +259,18 @@ enum store_status mailbox_size(struct mailbox *mb, uint32_t seq, uint64_t *size_
 		else if (s == STORE_EXPUNGED && mb->f->ops->refresh(mb->f) != STORE_OK)
 			break;
 	}
+	mb->f->index.changed = true;
 	pthread_mutex_unlock(&mb->f->mu);
 	return s;
+}
+
+static uint64_t crlf_size(struct span s)
+{
+	uint64_t n = s.len;
+
+	for (size_t i = 0; i < s.len; i++)
+		n += s.ptr[i] == '\n' && (i == 0 || s.ptr[i - 1] != '\r');
+	return n;
 }
 
 static bool all_crlf(struct span s)
@@ -285,6 +297,10 @@ enum store_status mailbox_view(struct mailbox *mb, uint32_t seq, struct store_vi
 	for (int i = 0; i < READ_ATTEMPTS && s == STORE_EXPUNGED && (r = rec_of(mb, seq)) != NULL; i++) {
 		buf_reset(out);
 		s = mb->f->ops->read(mb->f, r, out);
+		if (s == STORE_OK && r->m.size == 0) {
+			r->m.size = mb->v[seq - 1].m.size = crlf_size(buf_span(out));
+			mb->f->index.changed = true;
+		}
 		/* the files have changed: find the message anew */
 		if (s == STORE_EXPUNGED && mb->f->ops->refresh(mb->f) != STORE_OK)
 			break;
@@ -307,6 +323,60 @@ void store_view_done(struct store_view *v)
 		free(v->hold);
 	}
 	*v = (struct store_view){ 0 };
+}
+
+bool mailbox_items(struct mailbox *mb, uint32_t seq, struct store_item *items, size_t n, struct arena *a)
+{
+	struct span entry;
+	struct rec *r;
+	bool all;
+
+	pthread_mutex_lock(&mb->f->mu);
+	r = rec_of(mb, seq);
+	all = r != NULL && cache_get(mb->f, r, &entry);
+	for (size_t i = 0; i < n && all; i++)
+		all = cache_find(entry, items[i].name, &items[i].value);
+	for (size_t i = 0; i < n && all; i++)
+		items[i].value = arena_span(a, items[i].value);
+	pthread_mutex_unlock(&mb->f->mu);
+	return all;
+}
+
+static bool is_among(const struct store_item *items, size_t n, struct span name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (span_eq(items[i].name, name))
+			return true;
+	return false;
+}
+
+void mailbox_items_put(struct mailbox *mb, uint32_t seq, const struct store_item *items, size_t n)
+{
+	struct unpack old = { .rest = SPAN_NONE };
+	struct buf b;
+	struct rec *r;
+
+	buf_init(&b, ITEMS_MAX);
+	pthread_mutex_lock(&mb->f->mu);
+	r = rec_of(mb, seq);
+	if (r != NULL)
+		(void)cache_get(mb->f, r, &old.rest);
+	while (old.rest.len > 0 && !old.bad) {
+		struct span name = unpack_span(&old), value = unpack_span(&old);
+
+		if (!old.bad && !is_among(items, n, name)) {
+			pack_span(&b, name);
+			pack_span(&b, value);
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		pack_span(&b, items[i].name);
+		pack_span(&b, items[i].value);
+	}
+	if (r != NULL && !b.overflow)
+		cache_put(mb->f, r, buf_span(&b));
+	pthread_mutex_unlock(&mb->f->mu);
+	buf_free(&b);
 }
 
 enum store_status mailbox_flag(struct mailbox *mb, uint32_t seq, enum store_flag_op op, uint32_t flags, uint64_t keywords)
@@ -332,6 +402,7 @@ enum store_status mailbox_flag(struct mailbox *mb, uint32_t seq, enum store_flag
 		if (flags != old || keywords != old_keywords) {
 			r->m.flags = flags;
 			r->m.keywords = keywords;
+			r->m.modseq = folder_touch(mb->f);
 			r->dirty |= DIRTY_FLAGS;
 			if (mb->generation == mb->f->generation)
 				mb->generation++; /* this view knows; the others will see */
@@ -355,6 +426,7 @@ enum store_status mailbox_flush(struct mailbox *mb)
 		return STORE_OK;
 	pthread_mutex_lock(&mb->f->mu);
 	s = mb->f->ops->flush(mb->f, true);
+	index_save(mb->f);
 	pthread_mutex_unlock(&mb->f->mu);
 	return s;
 }
@@ -410,6 +482,9 @@ enum store_status store_status_of(struct store *s, struct span name, struct stor
 	}
 	c->uidnext = f->uidnext;
 	c->uidvalidity = f->uidvalidity;
+	c->modseq = f->modseq;
+	if (st == STORE_OK)
+		index_save(f);
 	pthread_mutex_unlock(&f->mu);
 	folder_put(f);
 	return st;
