@@ -140,14 +140,14 @@ static int make_parents(const char *path)
 /* Our files about a folder, and their directory if nobody else's are in it. */
 static void remove_ctl(const char *ctl)
 {
-	static const char *const files[] = { "posthouse-state", "posthouse-journal", "posthouse-journal.new",
-					     "posthouse-journal.unused", "posthouse-index", "posthouse-cache" };
+	DIR *d = opendir(ctl);
 
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-		AUTO_FREE char *path = fs_join(ctl, files[i]);
-
-		unlink(path);
-	}
+	if (d == NULL)
+		return;
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		if (strncmp(e->d_name, "posthouse-", 10) == 0)
+			unlinkat(dirfd(d), e->d_name, 0);
+	closedir(d);
 	rmdir(ctl);
 }
 

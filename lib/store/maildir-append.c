@@ -16,7 +16,7 @@ struct putting {
 	char name[MAILDIR_NAME_MAX];
 	char to[MAILDIR_NAME_MAX + 8];
 	size_t base_len;
-	bool written, moved;
+	bool written, moved, in_cur;
 };
 
 static int write_tmp(struct folder *f, int dir, const struct store_append *ap, size_t i, struct putting *p)
@@ -47,6 +47,7 @@ static int write_tmp(struct folder *f, int dir, const struct store_append *ap, s
 			return -1;
 		}
 		snprintf(p->to, sizeof p->to, "cur/%s", with_flags);
+		p->in_cur = true;
 	}
 	fd = openat(dir, p->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -61,12 +62,16 @@ static int write_tmp(struct folder *f, int dir, const struct store_append *ap, s
 
 static int move_all(int dir, struct putting *v, size_t n)
 {
+	bool in_new = false, in_cur = false;
+
 	for (size_t i = 0; i < n; i++) {
 		if (maildir_move(dir, v[i].tmp, dir, v[i].to) < 0)
 			return -1;
 		v[i].moved = true;
+		in_cur |= v[i].in_cur;
+		in_new |= !v[i].in_cur;
 	}
-	return fs_sync_dir(dir, "new") < 0 || fs_sync_dir(dir, "cur") < 0 ? -1 : 0;
+	return (in_new && fs_sync_dir(dir, "new") < 0) || (in_cur && fs_sync_dir(dir, "cur") < 0) ? -1 : 0;
 }
 
 static void clean_up(int dir, struct putting *v, size_t n)
@@ -86,7 +91,7 @@ static enum store_status put_locked(struct folder *f, int dir, struct putting *v
 	struct uidlist l;
 	struct buf lines;
 	uint32_t validity, next;
-	enum store_status s = maildir_read_list(f, &a, &l);
+	enum store_status s = maildir_peek_list(f, &a, &l);
 
 	validity = l.uidvalidity ? l.uidvalidity : uidvalidity_new(f->validity_file);
 	next = l.uidvalidity ? l.uidnext : 1;
@@ -99,6 +104,8 @@ static enum store_status put_locked(struct folder *f, int dir, struct putting *v
 		s = maildir_add_lines(f, &l, validity, next, buf_span(&lines));
 	if (s == STORE_OK && move_all(dir, v, n) < 0)
 		s = folder_errno(f, "rename", errno);
+	if (validity != f->uidvalidity)
+		f->uidvalidity = 0; /* the table is to be read anew before anybody hears of it */
 	buf_free(&lines);
 	arena_free(&a);
 	return s;
@@ -123,14 +130,16 @@ static enum store_status put_all(struct folder *f, int dir, const struct store_a
 	return s;
 }
 
+/* What the directories hold is not looked at: that costs their size, and who uses the folder looks anyway. */
 enum store_status maildir_append(struct folder *f, struct store_append *ap, uint32_t *uids)
 {
-	enum store_status s = maildir_refresh(f); /* messages that came before get lower numbers */
+	enum store_status s = f->uidvalidity == 0 ? maildir_refresh(f) : STORE_OK;
 	struct putting *v;
 	int dir;
 
 	if (s != STORE_OK)
 		return s;
+	maildir_load_keywords(f);
 	dir = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return folder_errno(f, "open", errno);
@@ -141,5 +150,5 @@ enum store_status maildir_append(struct folder *f, struct store_append *ap, uint
 	free(v);
 	close(dir);
 	f->maildir->racy = true;
-	return s == STORE_OK ? maildir_refresh(f) : s;
+	return s == STORE_OK && f->uidvalidity == 0 ? maildir_refresh(f) : s;
 }

@@ -36,6 +36,10 @@ void uidlist_line(struct buf *out, uint32_t uid, struct span extra, struct span 
 /* --- the folder's own ---------------------------------------------------------------------------------------------------- */
 struct maildir {
 	struct ident new_ident, cur_ident, list_ident, keywords_ident;
+	struct {         /* what stands in a uidlist that looks like this; uidvalidity 0: not known */
+		struct ident ident;
+		uint32_t uidvalidity, uidnext;
+	} list;
 	bool racy;               /* a directory changed so shortly before it was read that more may have happened in that tick */
 	char *watch_new, *watch_cur; /* paths */
 	unsigned saved_keywords; /* that stand in dovecot-keywords */
@@ -49,10 +53,11 @@ void maildir_load_keywords(struct folder *f);
 int maildir_save_keywords(struct folder *f);
 /* maildir-append.c */
 enum store_status maildir_append(struct folder *f, struct store_append *ap, uint32_t *uids_r);
-/* The uidlist, locked and read: text and arrays in a. */
+/* The uidlist, locked and read: text and arrays in a. maildir_peek_list: no entries, when the list is as it was the last time. */
 enum store_status maildir_lock_list(struct folder *f, char **lock_r);
 void maildir_unlock_list(char *lock);
 enum store_status maildir_read_list(struct folder *f, struct arena *a, struct uidlist *l_r);
+enum store_status maildir_peek_list(struct folder *f, struct arena *a, struct uidlist *l_r);
 /* Add lines to the file of l, durable; it is written anew when it has to be. */
 enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext,
 				    struct span lines);

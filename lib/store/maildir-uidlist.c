@@ -149,6 +149,13 @@ void maildir_unlock_list(char *lock)
 	free(lock);
 }
 
+static void note_list(struct folder *f, uint32_t uidvalidity, uint32_t uidnext)
+{
+	f->maildir->list.ident = f->maildir->list_ident;
+	f->maildir->list.uidvalidity = uidvalidity;
+	f->maildir->list.uidnext = uidnext;
+}
+
 enum store_status maildir_read_list(struct folder *f, struct arena *a, struct uidlist *l)
 {
 	AUTO_FREE char *path = maildir_path(f, "dovecot-uidlist", NULL);
@@ -168,7 +175,23 @@ enum store_status maildir_read_list(struct folder *f, struct arena *a, struct ui
 	if (l->damaged && l->uidvalidity == 0)
 		log_warn("%s/dovecot-uidlist: damaged, written anew", f->path);
 	buf_free(&b);
+	note_list(f, s == STORE_OK && !l->damaged && !l->torn ? l->uidvalidity : 0, l->uidnext);
 	return s;
+}
+
+enum store_status maildir_peek_list(struct folder *f, struct arena *a, struct uidlist *l)
+{
+	AUTO_FREE char *path = maildir_path(f, "dovecot-uidlist", NULL);
+	const struct maildir *m = f->maildir;
+	struct ident now = { 0 };
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		now = ident_of(&st);
+	if (m->list.uidvalidity == 0 || !now.exists || !ident_same(&now, &m->list.ident))
+		return maildir_read_list(f, a, l);
+	*l = (struct uidlist){ .uidvalidity = m->list.uidvalidity, .uidnext = m->list.uidnext };
+	return STORE_OK;
 }
 
 static int append_lines(const char *path, bool torn, struct span lines)
@@ -213,9 +236,12 @@ enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, u
 		rc = append_lines(path, l->torn, lines);
 	else
 		rc = write_anew(path, l, uidvalidity, uidnext, lines);
-	if (rc < 0)
+	if (rc < 0) {
+		f->maildir->list.uidvalidity = 0;
 		return folder_errno(f, "dovecot-uidlist", errno);
+	}
 	if (stat(path, &st) == 0)
 		f->maildir->list_ident = ident_of(&st);
+	note_list(f, uidvalidity, uidnext);
 	return STORE_OK;
 }

@@ -7,10 +7,13 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -360,6 +363,99 @@ static void test_expunge_and_append(void **state)
 	mailbox_close(mb);
 }
 
+static void remove_index(void)
+{
+	unlink(index_path(INDEX_FILE));
+	unlink(index_path(CACHE_FILE));
+}
+
+/* No room: the mailbox is as good as ever, and half an index is none. */
+static void test_full(void **state)
+{
+	struct rlimit was, limit;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	for (rlim_t size = 0; size < 2000; size += 61) {
+		struct mailbox *mb;
+
+		remove_index();
+		mb = select_anew();
+		put_items(mb);
+		limit = (struct rlimit){ size, was.rlim_max };
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+		mailbox_close(mb);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+		check_anew();
+	}
+	remove_index();
+	check_anew();
+	assert_int_equal(stat(index_path(INDEX_FILE), &st), 0); /* the next process writes it again */
+}
+
+/* Where no index can be kept. */
+static void test_no_directory(void **state)
+{
+	struct mailbox *mb;
+
+	(void)state;
+	remove_index();
+	write_to(at("plain"), SPAN("a file"));
+	folder_forget(store, SPAN("INBOX"));
+	store_close(store);
+	open_store(arena_printf(&arena, "%s:INDEX=~/plain/x%s", location(), is_mbox() ? ":CONTROL=~/mail" : ""));
+	mb = select_anew();
+	put_items(mb);
+	check_mailbox(mb);
+	mailbox_close(mb);
+	assert_int_equal(check_anew(), 0);
+	assert_true(span_is(slurp(at("plain")), "a file"));
+}
+
+/* Two processes of one user, each with the mailbox open, change it in turn and at once. */
+static void test_two_processes(void **state)
+{
+	enum { ROUNDS = 40 };
+	struct mailbox *mb;
+	pid_t child;
+	int status;
+
+	(void)state;
+	folder_forget(store, SPAN("INBOX"));
+	child = fork();
+	for (int i = 0; i < ROUNDS; i++) {
+		uint32_t seq;
+
+		assert_int_equal(store_select(store, SPAN("INBOX"), false, &mb), STORE_OK);
+		put_items(mb);
+		seq = (uint32_t)(child == 0 ? 1 : 2);
+		assert_int_equal(mailbox_flag(mb, seq, i % 2 ? STORE_FLAGS_DEL : STORE_FLAGS_ADD, STORE_SEEN, 0), STORE_OK);
+		if (i % 10 == 0)
+			append_letters();
+		assert_int_equal(mailbox_flush(mb), STORE_OK);
+		mailbox_close(mb);
+		if (i % 4 == 0)
+			folder_forget(store, SPAN("INBOX"));
+	}
+	if (child == 0)
+		_exit(0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	mb = select_anew();
+	assert_int_equal(mailbox_count(mb), LETTERS + 2 * ROUNDS / 10 * LETTERS);
+	for (uint32_t i = 0; i < LETTERS; i++) {
+		struct store_item item = item_of(i), got = { .name = SPAN("E") };
+
+		assert_int_equal(mailbox_msg(mb, i + 1)->uid, i + 1);
+		assert_int_equal(mailbox_msg(mb, i + 1)->flags & ~(uint32_t)STORE_RECENT, i == 2 ? STORE_FLAGGED : 0);
+		if (mailbox_items(mb, i + 1, &got, 1, &arena))
+			assert_true(span_eq(got.value, item.value));
+	}
+	mailbox_close(mb);
+}
+
 /* Found where INDEX= says, or nowhere. */
 static void test_elsewhere(void **state)
 {
@@ -367,8 +463,7 @@ static void test_elsewhere(void **state)
 	struct stat st;
 
 	(void)state;
-	unlink(index_path(INDEX_FILE));
-	unlink(index_path(CACHE_FILE));
+	remove_index();
 	folder_forget(store, SPAN("INBOX"));
 	store_close(store);
 	open_store(arena_printf(&arena, "%s:INDEX=MEMORY%s", location(), is_mbox() ? ":CONTROL=~/mail" : ""));
@@ -392,6 +487,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(test_is_used),     BOTH(test_without),    BOTH(test_damaged_index),      BOTH(test_damaged_cache), BOTH(test_cut_in_use),
 		BOTH(test_behind),      BOTH(test_of_another), BOTH(test_expunge_and_append), BOTH(test_elsewhere),
+		BOTH(test_full),        BOTH(test_no_directory), BOTH(test_two_processes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
