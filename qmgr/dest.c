@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Destinations. While a site is down its tasks go back to sleep at once and wait for it together, and one cheap probe is
- * made at a time, first after site_probe_time, then at doubling pauses up to maximal_site_probe_time. The first success wakes
- * all that wait.
+ * made at a time, first after site_probe_time, then at doubling pauses up to maximal_site_probe_time; but not over SOON_MS when
+ * many letters wait, or over a sixtieth of the time since it was up. The first success wakes all that wait.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "lib/conf/conf.h"
 #include "qmgr/qmgr.h"
 
-enum { FORGET_MS = 60 * 1000 };
+enum { FORGET_MS = 60 * 1000, SOON_MS = 7000, MANY = 100, OUTAGE_SHARE = 60 };
 
 static void probe_timer(struct loop_timer *timer);
 static void rest_over(struct loop_timer *timer);
@@ -132,14 +132,35 @@ void dest_succeeded(struct dest *d)
 		d->window++;
 }
 
+static bool many_wait(const struct dest *d)
+{
+	unsigned n = 0;
+
+	list_for_each(w, &d->waiters)
+		if (++n == MANY)
+			return true;
+	return false;
+}
+
+static int64_t longest_pause_ms(const struct dest *d)
+{
+	int64_t longest = many_wait(d) ? 0 : (clock_mono_ms() - d->down_since_ms) / OUTAGE_SHARE;
+
+	if (longest < SOON_MS)
+		longest = SOON_MS;
+	if (longest < conf->site_probe_time_ms)
+		longest = conf->site_probe_time_ms;
+	return longest < conf->maximal_site_probe_time_ms ? longest : conf->maximal_site_probe_time_ms;
+}
+
 static int64_t probe_pause_ms(const struct dest *d)
 {
-	int64_t pause = conf->site_probe_time_ms;
+	int64_t pause = conf->site_probe_time_ms, longest = longest_pause_ms(d);
 
-	for (unsigned i = 0; i < d->probes && pause < conf->maximal_site_probe_time_ms; i++)
+	for (unsigned i = 0; i < d->probes && pause < longest; i++)
 		pause *= 2;
-	if (pause > conf->maximal_site_probe_time_ms)
-		pause = conf->maximal_site_probe_time_ms;
+	if (pause > longest)
+		pause = longest;
 	return pause - pause / 8 + random() % (pause / 4 + 1);
 }
 
@@ -172,6 +193,7 @@ void dest_failed(struct dest *d, struct span reason)
 	if (d->state == DEST_UP) {
 		d->state = DEST_DOWN;
 		d->probes = 0;
+		d->down_since_ms = clock_mono_ms();
 		loop_timer_set(qmgr_loop, &d->probe, clock_deadline(probe_pause_ms(d)));
 	}
 	d->window = d->transport->initial;

@@ -64,7 +64,7 @@ static void between_rounds(void *arg)
 	bool more = scan_step();
 
 	(void)arg;
-	more |= message_pump();
+	more |= ready_pump();
 	transport_run_all();
 	if (more)
 		loop_timer_set(qmgr_loop, &again, clock_mono_ms());

@@ -15,17 +15,15 @@
 #include "qmgr/qmgr.h"
 #include "qmgr/sort.h"
 
-enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, PUMP_LOADS = 200, SETTLE_STEP = 4 };
+enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, SETTLE_STEP = 4 };
 
 static struct htab messages;
-static struct list ready = LIST_INIT(ready);
 static struct list unsettled = LIST_INIT(unsettled); /* asleep, and still in the log */
 static size_t awake_count;
 /* Ids of messages removed lately: the announcement of one that the scan found first may still be on its way. */
 static char gone[GONE_SLOTS][QUEUE_ID_MAX];
 
 static void timer_fired(struct loop_timer *timer);
-static void wake(struct message *m);
 static void end_round(struct message *m);
 
 struct message *message_find(struct span id)
@@ -138,7 +136,8 @@ struct message *message_add(const char *id, const struct queue_place *place, con
 		m->awake = mem_zalloc(sizeof *m->awake);
 		awake_count++;
 		sort_copy_envelope(&m->awake->arena, env, &m->awake->env);
-		wake(m); /* new mail does not stand in line behind what sleeps */
+		ready_count_new();
+		message_wake(m); /* new mail does not stand in line behind what sleeps */
 		return htab_get(&messages, span_cstr(id));
 	}
 	message_wake_now(m, false);
@@ -180,7 +179,7 @@ static bool load(struct message *m)
 	return true;
 }
 
-static void wake(struct message *m)
+void message_wake(struct message *m)
 {
 	struct queue_envelope *env;
 
@@ -215,19 +214,6 @@ static void wake(struct message *m)
 		end_round(m);
 }
 
-bool message_pump(void)
-{
-	for (int i = 0; i < PUMP_LOADS; i++) {
-		struct list_node *n = list_first(&ready);
-
-		if (n == NULL || awake_count >= (size_t)conf->qmgr_message_active_limit)
-			return false;
-		list_remove(n);
-		wake(list_entry(n, struct message, in_ready));
-	}
-	return !list_empty(&ready);
-}
-
 void message_wake_now(struct message *m, bool flush)
 {
 	m->flush |= flush;
@@ -235,9 +221,8 @@ void message_wake_now(struct message *m, bool flush)
 		m->reread = true;
 		return;
 	}
-	if (m->state == MESSAGE_HELD || list_linked(&m->in_ready))
-		return;
-	list_append(&ready, &m->in_ready);
+	if (m->state != MESSAGE_HELD)
+		ready_add(m, m->summary && !m->released);
 }
 
 static void timer_fired(struct loop_timer *timer)

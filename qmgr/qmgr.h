@@ -98,6 +98,7 @@ struct dest {
 	struct loop_timer probe;     /* DOWN: next look at the site; UP and unused: forget it */
 	unsigned probes;
 	bool probing;
+	int64_t down_since_ms;
 	int64_t rest_until_ms;       /* <transport>_destination_rate_delay: no job before */
 	struct loop_timer rest;
 	int64_t recovered_us;        /* wall time of the last return from DOWN */
@@ -140,12 +141,17 @@ void message_verdict(struct message *m, uint32_t rcpt, struct verdict v);
 /* The same, written down at once in any case: an attempt was made, or none will be. It may be OK, too. */
 void message_settle(struct message *m, uint32_t rcpt, struct verdict v);
 void message_notice_failed(struct message *m);
-bool message_pump(void); /* wake some of those that are ready, as far as qmgr_message_active_limit allows; true: call again */
+void message_wake(struct message *m); /* now; from the line of those that are ready */
 void message_each(void (*each)(struct span id, void *message, void *arg), void *arg);
 void message_settle_some(void);
 bool message_unsettled(void);
 size_t message_count(void);
 size_t message_awake_count(void);
+
+/* --- ready.c --- */
+void ready_add(struct message *m, bool yields); /* yields: to new mail */
+void ready_count_new(void);
+bool ready_pump(void); /* wake some of those that are ready, as far as qmgr_message_active_limit allows; true: call again */
 
 /* --- summary.c --- */
 /* NULL: too long, or summaries take enough memory already. */

@@ -54,6 +54,7 @@ bench: all $(HELPERS)
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/idle
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/logins
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/idle-imap
+	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/deferred
 
 bench-mailbox: all $(HELPERS)
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/mailbox

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A fast SMTP sink for measurements: takes every message, keeps none, counts. sink [-c] [-n COUNT] ADDRESS:PORT
+ * A fast SMTP sink for measurements: takes every message, keeps none, counts. sink [-c] [-r] [-n COUNT] ADDRESS:PORT
  *
  *	-c        print "MESSAGES RECIPIENTS CONNECTIONS SECONDS" each time a second in which something came is over
+ *	-r        refuse every recipient, for now
  *	-n COUNT  end after so many messages
  *
  * Prints "ready" once it listens. At the end (SIGTERM, SIGINT or COUNT) prints "messages=N recipients=N connections=N
@@ -41,6 +42,7 @@ struct client {
 };
 
 static int epoll_fd;
+static bool refusing;
 
 static void drop(struct client *c)
 {
@@ -91,7 +93,9 @@ static void take_command(struct client *c, struct span line)
 			 "250-sink\r\n250-PIPELINING\r\n250-SIZE 0\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n");
 	} else if (span_istarts(line, "RCPT")) {
 		count.recipients++;
-		buf_adds(&c->out, "250 2.1.5 Ok\r\n");
+		buf_adds(&c->out, refusing ? "450 4.7.1 come later\r\n" : "250 2.1.5 Ok\r\n");
+	} else if (span_istarts(line, "DATA") && refusing) {
+		buf_adds(&c->out, "503 5.5.1 no recipients\r\n");
 	} else if (span_istarts(line, "DATA")) {
 		c->in_data = true;
 		c->tail = 2;
@@ -234,16 +238,18 @@ int main(int argc, char **argv)
 	bool chatty = false;
 	sigset_t set;
 
-	while ((opt = getopt(argc, argv, "cn:")) != -1) {
+	while ((opt = getopt(argc, argv, "crn:")) != -1) {
 		if (opt == 'c')
 			chatty = true;
+		else if (opt == 'r')
+			refusing = true;
 		else if (opt == 'n')
 			count.until = strtoull(optarg, NULL, 10);
 		else
 			return 64;
 	}
 	if (optind + 1 != argc) {
-		fprintf(stderr, "usage: sink [-c] [-n COUNT] ADDRESS:PORT\n");
+		fprintf(stderr, "usage: sink [-c] [-r] [-n COUNT] ADDRESS:PORT\n");
 		return 64;
 	}
 	listener = listen_on(argv[optind]);
