@@ -2,7 +2,8 @@
 /*
  * Messages that are to be woken, and how many of them at once. What comes new does not stand in this line at all; what is tried
  * again yields to it: while much mail comes in, no more than a share of that is woken, so that a heap of deferred letters (a flush,
- * a start) does not slow down who brings new ones. What waited for a site that is back, and what was never looked at, does not yield.
+ * a start) does not slow down who brings new ones. What waited for a site that is back, and what was never looked at, does not
+ * yield.
  */
 #include <limits.h>
 
