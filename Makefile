@@ -99,6 +99,9 @@ $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
+# This one plays sessions through a program's own code.
+$(B)/t/fuzz/fuzz_smtpd: $(patsubst %.c,$(B)/obj/%.o,$(filter-out %/main.c,$(wildcard smtpd/*.c)))
+
 # A fuzz target outside MODE=fuzz gets a main() that replays the files named on its command line.
 $(B)/t/fuzz/%: $(B)/obj/t/fuzz/%.o $(if $(filter fuzz,$(MODE)),,$(B)/obj/t/fuzz/replay.o) $(LIB)
 	@mkdir -p $(@D)

@@ -10,32 +10,11 @@
 
 enum { CHUNKS_MAX = 100000 }; /* a message of tiny chunks costs more than it says (hazards S8) */
 
-/* CRLF becomes LF; a CR that is not part of one a space; an LF alone is a line end, as in DATA. Chunks may end anywhere. */
-static size_t to_stored(struct intake *in, struct span chunk)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < chunk.len; i++) {
-		char ch = chunk.ptr[i];
-
-		if (ch == '\n' && !in->at_cr)
-			in->decoder.bare_lf = true;
-		if (in->at_cr && ch != '\n')
-			in->out[n++] = ' ';
-		in->at_cr = ch == '\r';
-		if (!in->at_cr)
-			in->out[n++] = ch;
-	}
-	if (n)
-		in->last = in->out[n - 1];
-	return n;
-}
-
 /* Read size bytes; in: NULL to drop them. *done_r: how many came. */
 static enum io_status read_chunk(struct smtpd_session *s, struct intake *in, uint64_t size, uint64_t *done_r)
 {
 	for (*done_r = 0; *done_r < size;) {
-		struct span have = stream_buffered(s->stream);
+		struct span have = stream_buffered(s->stream), rest;
 		enum io_status status;
 
 		if (have.len == 0) {
@@ -45,8 +24,9 @@ static enum io_status read_chunk(struct smtpd_session *s, struct intake *in, uin
 			continue;
 		}
 		have = span_head(have, size - *done_r < have.len ? (size_t)(size - *done_r) : have.len);
+		rest = have;
 		if (in)
-			intake_piece(s, in, span_of(in->out, to_stored(in, have)));
+			intake_piece(s, in, span_of(in->out, smtp_data_decode(&in->decoder, &rest, in->out, INTAKE_OUT_BYTES)));
 		stream_consume(s->stream, have.len);
 		*done_r += have.len;
 		request_progress(s, have.len);
@@ -77,13 +57,10 @@ static const char *objection(struct smtpd_session *s, uint64_t size)
 static void finish(struct smtpd_session *s)
 {
 	struct intake *in = s->txn.intake;
+	char end[SMTP_DECODE_END_MAX];
 
 	s->txn.intake = NULL;
-	in->chunked = true;
-	if (in->at_cr)
-		intake_piece(s, in, SPAN(" "));
-	if (in->at_cr || in->last != '\n')
-		intake_piece(s, in, SPAN("\n"));
+	intake_piece(s, in, span_of(end, smtp_data_decode_end(&in->decoder, end)));
 	intake_finish(s, in);
 	transaction_reset(s);
 }
@@ -138,7 +115,7 @@ void cmd_bdat(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	}
 	if (t->intake == NULL) {
 		t->intake = intake_begin(s);
-		t->intake->last = '\n';
+		t->intake->decoder.counted = true;
 	}
 	t->intake->chunks++;
 	status = read_chunk(s, t->intake, size, &done);

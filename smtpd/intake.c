@@ -50,6 +50,7 @@ static void write_piece(struct smtpd_session *s, struct intake *in, struct span 
 	queue_write(in->writer, before);
 	if (in->head.len < in->head.max)
 		in->added = submission_fields(s, head);
+	in->ours += in->added.len;
 	queue_write(in->writer, in->added);
 	queue_write(in->writer, span_skip(piece, before.len));
 }
@@ -58,7 +59,8 @@ void intake_piece(struct smtpd_session *s, struct intake *in, struct span piece)
 {
 	size_t head_before = in->head.len;
 
-	if (conf->message_size_limit > 0 && queue_written(in->writer) + piece.len > (uint64_t)conf->message_size_limit)
+	if (conf->message_size_limit > 0 &&
+	    queue_written(in->writer) - in->ours + piece.len > (uint64_t)conf->message_size_limit)
 		in->too_big = true;
 	if (in->too_big)
 		return;
@@ -86,6 +88,7 @@ struct intake *intake_begin(struct smtpd_session *s)
 		queue_write(in->writer, SPAN("\n"));
 	}
 	queue_write(in->writer, received_header(s));
+	in->ours = queue_written(in->writer);
 	return in;
 }
 
@@ -135,7 +138,7 @@ static const char *refusal(struct smtpd_session *s, const struct intake *in, boo
 static void accepted(struct smtpd_session *s, const struct intake *in)
 {
 	s->errors = s->junk = 0;
-	if (in->chunked)
+	if (in->decoder.counted)
 		reply_message(s, arena_printf(&s->cmd, "250 2.0.0 Ok: %llu bytes queued as %s", (unsigned long long)in->received,
 					      s->txn.env.id));
 	else

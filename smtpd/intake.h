@@ -14,13 +14,11 @@ struct intake {
 	bool head_complete;
 	bool completed;       /* missing fields were added: these */
 	struct span added;
+	uint64_t ours;        /* bytes that the client did not send: they do not count against message_size_limit */
 	bool too_big;
 	unsigned changes;     /* those of the transaction's actions that the envelope knows */
 	char *out;            /* decoded piece */
-	/* BDAT: what the decoder of DATA does not do */
-	bool chunked, at_cr;
-	char last;
-	uint64_t chunks, received;
+	uint64_t chunks, received; /* BDAT */
 };
 
 enum { INTAKE_OUT_BYTES = STREAM_IN_BYTES + 8 };

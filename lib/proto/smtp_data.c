@@ -129,7 +129,7 @@ static char *on_text(struct smtp_data_decoder *d, struct scan *s, char *out)
 {
 	size_t len;
 
-	if (*s->p == '.' && (d->state == SMTP_DATA_LINE || d->state == SMTP_DATA_LINE_LF)) {
+	if (*s->p == '.' && !d->counted && (d->state == SMTP_DATA_LINE || d->state == SMTP_DATA_LINE_LF)) {
 		d->state = d->state == SMTP_DATA_LINE ? SMTP_DATA_DOT : SMTP_DATA_DOT_LF;
 		s->p++;
 		return out;
@@ -166,6 +166,17 @@ size_t smtp_data_decode(struct smtp_data_decoder *d, struct span *in, char *out,
 		}
 	}
 	*in = span_skip(*in, (size_t)(s.p - in->ptr));
+	d->bytes += (size_t)(to - out);
+	return (size_t)(to - out);
+}
+
+size_t smtp_data_decode_end(struct smtp_data_decoder *d, char out[SMTP_DECODE_END_MAX])
+{
+	char *to = settle_cr(d, out);
+
+	if (d->state == SMTP_DATA_TEXT)
+		to = end_line(d, to, false, SMTP_DATA_LINE);
+	d->state = SMTP_DATA_END;
 	d->bytes += (size_t)(to - out);
 	return (size_t)(to - out);
 }

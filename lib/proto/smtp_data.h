@@ -35,6 +35,7 @@ enum smtp_data_state {
 
 struct smtp_data_decoder {
 	enum smtp_bare_lf policy;
+	bool counted; /* BDAT (RFC 3030): dots mean nothing, and only the caller knows the end */
 	enum smtp_data_state state;
 	bool bare_lf, bare_cr; /* seen so far */
 	uint64_t bytes;        /* stored form */
@@ -51,6 +52,10 @@ void smtp_data_decoder_init(struct smtp_data_decoder *d, enum smtp_bare_lf polic
  * SMTP_DATA_END); what is left in *in then are the next commands.
  */
 size_t smtp_data_decode(struct smtp_data_decoder *d, struct span *in, char *out, size_t out_max);
+
+/* The end of counted content: what is held back and the end of an open last line, at most two bytes, into out. */
+enum { SMTP_DECODE_END_MAX = 2 };
+size_t smtp_data_decode_end(struct smtp_data_decoder *d, char out[SMTP_DECODE_END_MAX]);
 
 enum smtp_encode_flags {
 	SMTP_ENCODE_DOTS =

@@ -192,6 +192,48 @@ static void test_encode(void **state)
 	buf_free(&out);
 }
 
+/* BDAT: the same whatever the chunks, and a dot is a dot. */
+static void test_counted(void **state)
+{
+	static const struct {
+		struct span in;
+		const char *out;
+		bool bare_lf, bare_cr;
+	} table[] = {
+		{ SPAN(""), "", false, false },
+		{ SPAN("a\r\n.\r\n..b\r\n"), "a\n.\n..b\n", false, false },
+		{ SPAN(".\r\nRSET\r\n"), ".\nRSET\n", false, false },
+		{ SPAN("open"), "open\n", false, false },
+		{ SPAN("a\r"), "a \n", false, true },
+		{ SPAN("\r"), " \n", false, true },
+		{ SPAN("a\nb\n.\n"), "a\nb\n.\n", true, false },
+		{ SPAN("a\r\rb\r\r\n"), "a  b \n", false, true },
+	};
+	struct buf out;
+	struct span rest;
+	char end[SMTP_DECODE_END_MAX];
+
+	(void)state;
+	buf_init(&out, 1000);
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		for (size_t step = 1; step < 10; step++) {
+			struct smtp_data_decoder d;
+
+			smtp_data_decoder_init(&d, SMTP_BARE_LF_ALLOW);
+			d.counted = true;
+			decode(&d, table[i].in, step, 64, &out, &rest);
+			assert_int_equal(rest.len, 0);
+			assert_true(buf_add(&out, end, smtp_data_decode_end(&d, end)));
+			assert_true(span_is(buf_span(&out), table[i].out));
+			assert_int_equal(d.bytes, out.len);
+			assert_int_equal(d.bare_lf, table[i].bare_lf);
+			assert_int_equal(d.bare_cr, table[i].bare_cr);
+			assert_int_equal(d.state, SMTP_DATA_END);
+		}
+	}
+	buf_free(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +241,7 @@ int main(void)
 		cmocka_unit_test(test_smuggling),
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_encode),
+		cmocka_unit_test(test_counted),
 	};
 
 	return cmocka_run_group_tests_name("smtp_data", tests, NULL, NULL);
