@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing the log. A session appends its record under the lock and joins the round that is gathering; when no sync is under way one
- * of the round becomes its leader, closes the round and syncs for all of it, while the next round gathers. So under load there is
- * one fdatasync after the other, each for as many letters as came meanwhile.
+ * Writing the log. A session reserves the place of its record under the lock and joins the round that is gathering; when nobody is
+ * writing, one of the round becomes its leader, closes the round, writes the records of all of it in one go and syncs, while the
+ * next round gathers. So under load there is one write and one fdatasync after the other, each for as many letters as came
+ * meanwhile. The others sleep on the round's word, without a lock, and wake when their letter is durable.
  */
 #include "lib/queue/log.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -22,13 +27,26 @@
 #include "lib/queue/format.h"
 #include "lib/queue/segment.h"
 
-enum { OWN_MAX = 32, OWN_KEPT = 2, IOV_MAX_HERE = 8, SEALED_SYNC_MS = 1000 };
+enum { OWN_MAX = 32, OWN_KEPT = 2, IOV_RECORD_MAX = 8, IOV_WRITE_MAX = 128, SEALED_SYNC_MS = 1000 };
+
+/* What a session waits with, on its stack. */
+struct waiter {
+	struct waiter *next;
+	char header[RECORD_HEADER];
+	const struct iovec *iov;
+	int n;
+	size_t len;
+};
+
+enum round_state { ROUND_OPEN, ROUND_WANTS_LEADER, ROUND_LED, ROUND_DONE };
 
 /* Sessions that one fdatasync serves. */
 struct round {
-	pthread_cond_t ended;
-	unsigned members;
-	bool done;
+	_Atomic uint32_t state;  /* enum round_state, and what its members sleep on */
+	_Atomic unsigned members;
+	struct segment *segment; /* of the records that are not written yet */
+	uint64_t at;             /* where they begin */
+	struct waiter *first, *last;
 	int err;
 };
 
@@ -41,8 +59,7 @@ static struct {
 	struct segment *current;
 	uint64_t generation, used;
 	struct round *gathering;      /* the round that takes members, or NULL */
-	struct round *leading;        /* the one that is being synced */
-	bool syncing;
+	struct round *leading;        /* the one that is being written and synced */
 	struct segment *sealed;       /* filled last: its DONE marks should become durable before long */
 	int64_t sealed_synced_ms;
 } w = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -63,6 +80,8 @@ static void segment_failed(struct segment *s, int err)
 		w.leading->err = err;
 	if (w.gathering)
 		w.gathering->err = err;
+	if (w.gathering && w.gathering->segment == s)
+		w.gathering->first = w.gathering->last = NULL;
 }
 
 /* A number that nobody can foresee: what letters of an earlier use hold must not pass for records of this one. */
@@ -143,20 +162,8 @@ static bool create(void)
 	return use(s);
 }
 
-/* What is in the segment that is left must be durable with its round, whose leader will sync another one. */
-static void seal(void)
-{
-	if (w.current == NULL)
-		return;
-	w.sealed = w.current;
-	if (w.gathering && fdatasync(w.current->fd) < 0)
-		segment_failed(w.current, errno);
-	w.current = NULL;
-}
-
 static bool next_segment(void)
 {
-	seal();
 	if (use_own())
 		return true;
 	if (w.nown == OWN_MAX)
@@ -183,14 +190,32 @@ bool log_takes(size_t len)
 
 /* --- rounds ------------------------------------------------------------------------------------------------------- */
 
-static struct round *join(void)
+static void sleep_on(_Atomic uint32_t *word, uint32_t value)
 {
-	if (w.gathering == NULL) {
-		w.gathering = mem_zalloc(sizeof *w.gathering);
-		pthread_cond_init(&w.gathering->ended, NULL);
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0); /* woken, too late or interrupted: the caller looks again */
+}
+
+static void wake_sleepers(_Atomic uint32_t *word, int n)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+static struct round *join(struct waiter *wt, uint64_t at)
+{
+	struct round *r = w.gathering;
+
+	if (r == NULL)
+		w.gathering = r = mem_zalloc(sizeof *r);
+	if (r->first == NULL) {
+		r->segment = w.current;
+		r->at = at;
+		r->first = wt;
+	} else {
+		r->last->next = wt;
 	}
-	w.gathering->members++;
-	return w.gathering;
+	r->last = wt;
+	atomic_fetch_add(&r->members, 1);
+	return r;
 }
 
 /* What a rush needed and is done with: who needs a segment next takes it, or its space is given back (log_trim). One at a time. */
@@ -229,91 +254,157 @@ static void sync_sealed(void)
 		segment_failed(s, err);
 }
 
+static bool write_all(struct segment *s, struct iovec *iov, int n, uint64_t *at)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < n; i++)
+		len += iov[i].iov_len;
+	errno = EIO; /* unless the system says something else */
+	if (pwritev(s->fd, iov, n, (off_t)*at) != (ssize_t)len)
+		return false;
+	*at += len;
+	return true;
+}
+
+/* The records of a round, as many as possible in one write. False: errno. */
+static bool write_records(struct round *r)
+{
+	static const char blank[SEGMENT_ALIGN];
+	struct iovec iov[IOV_WRITE_MAX];
+	uint64_t at = r->at;
+	int n = 0;
+
+	for (struct waiter *wt = r->first; wt; wt = wt->next) {
+		size_t over = (RECORD_HEADER + wt->len) % SEGMENT_ALIGN;
+
+		if (n + wt->n + 2 > IOV_WRITE_MAX) {
+			if (!write_all(r->segment, iov, n, &at))
+				return false;
+			n = 0;
+		}
+		iov[n++] = (struct iovec){ wt->header, RECORD_HEADER };
+		memcpy(iov + n, wt->iov, (size_t)wt->n * sizeof *iov);
+		n += wt->n;
+		if (over && wt->next)
+			iov[n++] = (struct iovec){ (char *)(uintptr_t)blank, SEGMENT_ALIGN - over };
+	}
+	return n == 0 || write_all(r->segment, iov, n, &at);
+}
+
+/* The lock is held at first, not afterwards: who is woken wants it. */
 static void lead(struct round *r)
 {
-	struct segment *s = w.current; /* NULL: sealed since, and synced with that */
-	int err;
+	bool write = r->first && !is_bad(r->segment);
+	int err = r->first && !write ? EIO : 0;
+	struct round *next;
 
-	w.syncing = true;
+	atomic_store(&r->state, ROUND_LED);
 	w.leading = r;
 	w.gathering = NULL;
 	pthread_mutex_unlock(&w.lock);
-	err = s && fdatasync(s->fd) < 0 ? errno : 0;
+	if (write && (!write_records(r) || fdatasync(r->segment->fd) < 0))
+		err = errno;
 	pthread_mutex_lock(&w.lock);
 	if (err) /* never tried again on the same file */
-		segment_failed(s, err);
+		segment_failed(r->segment, err);
 	sync_sealed();
-	w.syncing = false;
 	w.leading = NULL;
-	r->done = true;
-	pthread_cond_broadcast(&r->ended);
-	if (w.gathering)
-		pthread_cond_signal(&w.gathering->ended); /* one of them leads the next */
+	next = w.gathering;
+	if (next)
+		atomic_store(&next->state, ROUND_WANTS_LEADER);
+	atomic_store(&r->state, ROUND_DONE);
+	pthread_mutex_unlock(&w.lock);
+	if (next) /* it may be gone already: then nobody sleeps there */
+		wake_sleepers(&next->state, 1);
+	wake_sleepers(&r->state, INT_MAX);
 }
 
+static void leave(struct round *r)
+{
+	if (atomic_fetch_sub(&r->members, 1) == 1)
+		free(r);
+}
+
+/* The end of a round that somebody else leads. */
+static void await(struct round *r)
+{
+	uint32_t state;
+
+	while ((state = atomic_load(&r->state)) != ROUND_DONE)
+		sleep_on(&r->state, state);
+}
+
+/* With the lock held at first, not afterwards. */
 static int wait_for(struct round *r)
 {
+	uint32_t state;
 	int err;
 
-	while (!r->done) {
-		if (!w.syncing && w.gathering == r)
+	if (w.leading == NULL)
+		lead(r);
+	else
+		pthread_mutex_unlock(&w.lock);
+	while ((state = atomic_load(&r->state)) != ROUND_DONE) {
+		if (state != ROUND_WANTS_LEADER) {
+			sleep_on(&r->state, state);
+			continue;
+		}
+		pthread_mutex_lock(&w.lock);
+		if (w.leading == NULL && w.gathering == r)
 			lead(r);
 		else
-			pthread_cond_wait(&r->ended, &w.lock);
+			pthread_mutex_unlock(&w.lock);
 	}
 	err = r->err;
-	if (--r->members == 0) {
-		pthread_cond_destroy(&r->ended);
-		free(r);
-	}
+	leave(r);
 	return err;
 }
 
-static bool write_record(const struct iovec *iov, int n, size_t len)
+/*
+ * There is no room in the current segment, or somebody cut it off: another one is begun when all that is meant for this one is in
+ * it. So a round is about one segment, and what is free in it, or DONE, stays so. The lock is held, but let go of meanwhile.
+ */
+static bool make_room(size_t len)
 {
-	char header[RECORD_HEADER];
-	struct iovec all[IOV_MAX_HERE];
+	while (w.current && (is_bad(w.current) || w.used + RECORD_HEADER + len > w.current->size)) {
+		struct round *r = w.leading ? w.leading : w.gathering;
 
-	must(n + 1 <= IOV_MAX_HERE && iov[0].iov_len == FORMAT_HEADER_BYTES);
-	segment_put_record_header(header, w.generation, len, span_of(iov[0].iov_base, iov[0].iov_len));
-	all[0] = (struct iovec){ header, sizeof header };
-	memcpy(all + 1, iov, (size_t)n * sizeof *iov);
-	return pwritev(w.current->fd, all, n + 1, (off_t)w.used) == (ssize_t)(len + RECORD_HEADER);
-}
-
-/* What could not be written whole ends the segment. Those who wrote before are synced now: their leader will sync another one. */
-static void give_up_segment(void)
-{
-	struct segment *s = w.current;
-
-	seal();
-	s->bad = true;
+		if (r == NULL) {
+			w.sealed = w.current;
+			w.current = NULL;
+			continue;
+		}
+		atomic_fetch_add(&r->members, 1);
+		if (r == w.gathering)
+			lead(r);
+		else
+			pthread_mutex_unlock(&w.lock);
+		await(r);
+		leave(r);
+		pthread_mutex_lock(&w.lock);
+	}
+	return w.current || next_segment();
 }
 
 int log_append(const char *id, const struct iovec *iov, int n, size_t len, struct queue_place *place_r)
 {
+	struct waiter wt = { .iov = iov, .n = n, .len = len };
+	uint64_t at;
 	int err;
 
+	must(n <= IOV_RECORD_MAX && iov[0].iov_len == FORMAT_HEADER_BYTES);
 	pthread_mutex_lock(&w.lock);
-	if (w.current && is_bad(w.current)) /* cut off under our feet: what others of the round wrote is synced with it */
-		seal();
-	if ((w.current == NULL || w.used + RECORD_HEADER + len > w.current->size) && !next_segment()) {
+	if (!make_room(len)) {
 		pthread_mutex_unlock(&w.lock);
 		errno = ENOSPC;
 		return -1;
 	}
-	*place_r = (struct queue_place){ w.current->number, w.used, (uint32_t)len };
-	errno = 0;
-	if (!write_record(iov, n, len)) {
-		err = errno ? errno : EIO;
-		give_up_segment();
-		pthread_mutex_unlock(&w.lock);
-		errno = err;
-		return -1;
-	}
-	w.used = (w.used + RECORD_HEADER + len + SEGMENT_ALIGN - 1) / SEGMENT_ALIGN * SEGMENT_ALIGN;
-	err = wait_for(join());
-	pthread_mutex_unlock(&w.lock);
+	at = w.used;
+	*place_r = (struct queue_place){ w.current->number, at, (uint32_t)len };
+	segment_put_record_header(wt.header, w.generation, len, span_of(iov[0].iov_base, iov[0].iov_len));
+	w.used = (at + RECORD_HEADER + len + SEGMENT_ALIGN - 1) / SEGMENT_ALIGN * SEGMENT_ALIGN;
+	err = wait_for(join(&wt, at));
 	if (err == 0)
 		return 0;
 	log_done(place_r, id); /* it may be on the disk or not: its sender is told that it is not accepted */

@@ -49,8 +49,8 @@ sub not_durable {
 	for my $c (calls($file)) {
 		my (undef, $name, $args, $result, $from, $to) = @$c;
 		my ($path) = $args =~ /^\d+<([^>]*)>/;
-		if ($name eq 'pwritev' && $args =~ /with ESMTP id (\w+)\\n/) {
-			$written{$1} = [ $path, $to ];
+		if ($name eq 'pwritev') { # the letters of a round
+			$written{$1} = [ $path, $to ] while $args =~ /with ESMTP id (\w+)\\n/g;
 		} elsif ($name =~ /^renameat2?$/ && $args =~ /"([0-9A-Za-z]{10,}z[0-9A-Za-z]+)", RENAME/) {
 			$written{$1} = [ $path, $to ];
 		} elsif ($name =~ /^f(?:data)?sync$/) {
@@ -79,7 +79,7 @@ for my $inject ('fdatasync:error=EIO:when=2+7', 'fdatasync:error=EIO:delay_enter
 	my $tracer = fork;
 	if ($tracer == 0) {
 		open STDERR, '>', $said;
-		exec 'strace', '-f', '-y', '-s', '256', '-o', $trace, '-e', 'trace=pwritev,fdatasync,fsync,renameat2,write,writev,sendto,sendmsg',
+		exec 'strace', '-f', '-y', '-v', '-s', '256', '-o', $trace, '-e', 'trace=pwritev,fdatasync,fsync,renameat2,write,writev,sendto,sendmsg',
 			'-e', "inject=$inject", '-p', $pid or POSIX::_exit(1);
 	}
 	$p->wait_until('strace to attach', sub { Posthouse::slurp($said) =~ /attached/ });
