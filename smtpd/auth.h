@@ -9,8 +9,8 @@ void smtpd_auth_init(void);
 bool smtpd_auth_active(const struct smtpd_session *s);
 /* Is the connection encrypted, and by what: bindings of its channel for SCRAM-*-PLUS. */
 bool smtpd_auth_encrypted(const struct smtpd_session *s);
-/* The EHLO keyword lines: AUTH, and with broken_sasl_auth_clients its old form. */
-void smtpd_auth_ehlo(struct smtpd_session *s);
+/* The mechanisms for the EHLO keyword line; empty: none are to be had now. */
+const char *smtpd_auth_ehlo(struct smtpd_session *s);
 /* MAIL ... AUTH=: false when it may not be given here; the reply is sent. */
 bool smtpd_auth_mail(struct smtpd_session *s, const struct smtp_mail *mail);
 /* ", sasl_method=PLAIN, sasl_username=u", or nothing: the end of the client= line. In s->cmd. */

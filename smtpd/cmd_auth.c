@@ -11,6 +11,7 @@
 #include "lib/service/auth_ask.h"
 #include "lib/service/sasl_talk.h"
 #include "smtpd/auth.h"
+#include "smtpd/discard.h"
 #include "smtpd/rates.h"
 
 static unsigned configured, in_clear, encrypted; /* mechanisms: all, and what the security options leave of them */
@@ -108,18 +109,11 @@ static const char *own_list(struct smtpd_session *s)
 	return list;
 }
 
-void smtpd_auth_ehlo(struct smtpd_session *s)
+const char *smtpd_auth_ehlo(struct smtpd_session *s)
 {
-	const char *list;
-
 	if (!smtpd_auth_active(s) || s->sasl_user.len || (conf->smtpd_tls_auth_only && !smtpd_auth_encrypted(s)))
-		return;
-	list = auth_dovecot_used() ? auth_dovecot_list(s, unheard(s)) : own_list(s);
-	if (list[0] == '\0')
-		return;
-	reply(s, "250-AUTH %s", list);
-	if (conf->broken_sasl_auth_clients)
-		reply(s, "250-AUTH=%s", list);
+		return "";
+	return auth_dovecot_used() ? auth_dovecot_list(s, unheard(s)) : own_list(s);
 }
 
 /* --- an exchange -------------------------------------------------------------------------------------------------- */
@@ -220,7 +214,7 @@ static bool may_come_now(struct smtpd_session *s)
 {
 	if (s->helo.len == 0 && (conf->smtpd_helo_required || !s->esmtp))
 		reply(s, "503 5.5.1 Error: send HELO/EHLO first");
-	else if (!smtpd_auth_active(s))
+	else if (!smtpd_auth_active(s) || s->discard & DISCARD_AUTH)
 		reply(s, "503 5.5.1 Error: authentication not enabled");
 	else if (s->txn.have_sender)
 		reply(s, "503 5.5.1 Error: MAIL transaction in progress");

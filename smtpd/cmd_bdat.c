@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "smtpd/access.h"
+#include "smtpd/discard.h"
 #include "smtpd/intake.h"
 
 enum { CHUNKS_MAX = 100000 }; /* a message of tiny chunks costs more than it says (hazards S8) */
@@ -102,6 +103,10 @@ void cmd_bdat(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	const char *why;
 	enum io_status status;
 
+	if (s->discard & DISCARD_CHUNKING) { /* what follows is content, not commands */
+		reply(s, "521 5.5.1 Error: command not implemented");
+		return;
+	}
 	if (smtp_bdat_parse(cmd->args, &size, &last) != SMTP_CMD_OK) {
 		/* How many bytes follow is anybody's guess. */
 		log_info("malformed BDAT command syntax from %s: " SPAN_FMT, s->client, SPAN_ARG(span_head(cmd->args, 100)));

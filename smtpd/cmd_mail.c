@@ -7,6 +7,7 @@
 #include "lib/route/route.h"
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
+#include "smtpd/discard.h"
 #include "smtpd/rates.h"
 #include "smtpd/session.h"
 
@@ -41,6 +42,18 @@ static uint32_t envelope_flags(const struct smtpd_session *s, const struct smtp_
 	       (mail->smtputf8 ? QUEUE_SMTPUTF8 : 0u) | (s->is_sendmail ? QUEUE_LOCAL : 0u);
 }
 
+/* What was not offered is not taken. */
+static bool was_offered(struct smtpd_session *s, const struct smtp_mail *mail)
+{
+	if (s->discard & DISCARD_DSN && (mail->ret || mail->envid.len))
+		reply(s, "501 5.7.1 DSN support is disabled");
+	else if (mail->smtputf8 && (s->discard & DISCARD_SMTPUTF8 || (!conf->smtputf8_enable && !s->is_sendmail)))
+		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, SMTP_CMD_OPTION, SPAN("SMTPUTF8"))));
+	else
+		return true;
+	return false;
+}
+
 void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
 	unsigned flags = conf->strict_rfc821_envelopes ? SMTP_PARSE_STRICT : 0;
@@ -63,6 +76,8 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, err, detail)));
 		return;
 	}
+	if (!was_offered(s, &mail))
+		return;
 	if (!addr_is_null(mail.from))
 		sender = idna_address(&s->cmd, route_rewrite(&s->cmd, addr_internal(&s->cmd, mail.from)));
 	if (sender.len && !address_has_place(sender)) {

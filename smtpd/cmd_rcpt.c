@@ -9,6 +9,7 @@
 #include "lib/route/route.h"
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
+#include "smtpd/discard.h"
 #include "smtpd/rates.h"
 #include "smtpd/session.h"
 
@@ -154,6 +155,10 @@ void cmd_rcpt(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	err = smtp_rcpt_parse(&t->arena, cmd->args, flags, t->env.flags & QUEUE_SMTPUTF8, &rcpt, &detail);
 	if (err != SMTP_CMD_OK) {
 		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, err, detail)));
+		return;
+	}
+	if (s->discard & DISCARD_DSN && (rcpt.notify || rcpt.orcpt_type.len)) {
+		reply(s, "501 5.7.1 DSN support is disabled");
 		return;
 	}
 	given = addr_internal(&s->cmd, rcpt.to);

@@ -8,6 +8,8 @@
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 #include "lib/service/tlsdoor.h"
+#include "smtpd/discard.h"
+#include "smtpd/rates.h"
 #include "smtpd/session.h"
 #include "smtpd/starttls.h"
 
@@ -122,6 +124,13 @@ static bool certificate_is_fine(const struct smtpd_session *s, const struct tls_
 	return false;
 }
 
+/* A session that is resumed costs little. False: too many new ones, the reply is given. */
+static bool new_session_is_fine(struct smtpd_session *s)
+{
+	return s->tls->resumed || rates_allow(s, RATE_TLS);
+}
+
+/* False: the session is over; whatever could be said has been. */
 static bool handshake(struct smtpd_session *s, struct tls_context *c)
 {
 	struct tls_info *info = arena_alloc(&s->arena, sizeof *info);
@@ -131,22 +140,29 @@ static bool handshake(struct smtpd_session *s, struct tls_context *c)
 	stream_set_timeout(s->stream, 0);
 	if (tls_accept(s->stream, c, until, info, why) != IO_OK) {
 		log_info("SSL_accept error from %s: %s", s->client, why);
+		(void)rates_count(s, RATE_TLS); /* it cost us as much as one that succeeds */
 		return false;
 	}
 	stream_set_timeout(s->stream, conf->smtpd_timeout_ms);
 	s->tls = info;
 	log_established(s);
-	return certificate_is_fine(s, info);
+	return new_session_is_fine(s) && certificate_is_fine(s, info);
 }
 
 bool starttls_wrapped(struct smtpd_session *s)
 {
-	struct tls_context *c = tlsdoor_use();
-	bool ok = c && handshake(s, c);
+	struct tls_context *c;
+	bool ok;
 
+	if (rates_exceeded(s, RATE_TLS)) {
+		log_warn("Refusing TLS service request from %s for service %s", s->client, service_name());
+		return false;
+	}
+	c = tlsdoor_use();
+	ok = c && handshake(s, c);
 	if (c == NULL)
 		log_warn("%s: no certificate for a connection that is to begin with TLS", s->client);
-	else if (!ok)
+	else if (!ok && !s->quit)
 		log_info("lost connection after CONNECT from %s", s->client);
 	tls_context_free(c);
 	return ok;
@@ -163,40 +179,55 @@ static void forget(struct smtpd_session *s)
 	s->put_off_helo = NULL;
 }
 
+/* Why there is no TLS for this client now: a reply, or NULL. */
+static const char *objection(const struct smtpd_session *s, const struct smtp_cmd *cmd)
+{
+	if (cmd->args.len)
+		return "501 5.5.4 Syntax: STARTTLS";
+	if (s->tls)
+		return "554 5.5.1 Error: TLS already active";
+	if (level == LEVEL_NONE || s->is_unix || s->discard & DISCARD_STARTTLS)
+		return "502 5.5.1 Error: command not implemented";
+	return NULL;
+}
+
+static void begin_tls(struct smtpd_session *s, struct tls_context *c)
+{
+	if (stream_has_input(s->stream)) { /* somebody on the way may have put it there */
+		log_info("plaintext after STARTTLS from %s: connection is closed", s->client);
+		reply(s, "554 5.5.0 Error: SMTP protocol synchronization");
+		s->quit = true;
+		return;
+	}
+	reply(s, "220 2.0.0 Ready to start TLS");
+	if (handshake(s, c)) {
+		forget(s);
+		return;
+	}
+	if (!s->quit) {
+		s->errors++;
+		log_info("lost connection after STARTTLS from %s", s->client);
+	}
+	s->quit = true;
+}
+
 void cmd_starttls(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
+	const char *why = objection(s, cmd);
 	struct tls_context *c;
 
-	if (cmd->args.len) {
-		reply(s, "501 5.5.4 Syntax: STARTTLS");
-		return;
-	}
-	if (s->tls) {
-		reply(s, "554 5.5.1 Error: TLS already active");
-		return;
-	}
-	if (level == LEVEL_NONE || s->is_unix) {
-		reply(s, "502 5.5.1 Error: command not implemented");
+	if (why) {
+		reply(s, "%s", why);
 		return;
 	}
 	c = tlsdoor_use();
 	if (c == NULL) {
 		reply(s, "454 4.7.0 TLS not available due to local problem");
-		return;
-	}
-	if (stream_has_input(s->stream)) { /* somebody on the way may have put it there */
-		log_info("plaintext after STARTTLS from %s: connection is closed", s->client);
-		reply(s, "554 5.5.0 Error: SMTP protocol synchronization");
-		s->quit = true;
+	} else if (rates_exceeded(s, RATE_TLS)) {
+		log_warn("Refusing STARTTLS request from %s for service %s", s->client, service_name());
+		reply(s, "454 4.7.0 Error: too many new TLS sessions from %s", s->client);
 	} else {
-		reply(s, "220 2.0.0 Ready to start TLS");
-		if (handshake(s, c)) {
-			forget(s);
-		} else {
-			s->errors++;
-			s->quit = true;
-			log_info("lost connection after STARTTLS from %s", s->client);
-		}
+		begin_tls(s, c);
 	}
 	tls_context_free(c);
 }

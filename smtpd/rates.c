@@ -39,12 +39,13 @@ static const struct {
 	const char *what;
 	const char *code, *error; /* "421 4.7.0", "too many connections" */
 	bool goodbye;             /* the reply begins with our name */
+	bool named;               /* and ends with name and address of the client, else with its address */
 } words[RATES] = {
-	[RATE_CONNECTION] = { "Connection rate", "421 4.7.0", "too many connections", true },
-	[RATE_MESSAGE] = { "Message delivery request rate", "450 4.7.1", "too much mail", false },
-	[RATE_RECIPIENT] = { "Recipient address rate", "450 4.7.1", "too many recipients", false },
-	[RATE_AUTH] = { "AUTH command rate", "450 4.7.1", "too many AUTH commands", false },
-	[RATE_TLS] = { "New TLS session rate", "421 4.7.0", "too many new TLS sessions", true },
+	[RATE_CONNECTION] = { "Connection rate", "421 4.7.0", "too many connections", true, false },
+	[RATE_MESSAGE] = { "Message delivery request rate", "450 4.7.1", "too much mail", false, false },
+	[RATE_RECIPIENT] = { "Recipient address rate", "450 4.7.1", "too many recipients", false, false },
+	[RATE_AUTH] = { "AUTH command rate", "450 4.7.1", "too many AUTH commands", false, false },
+	[RATE_TLS] = { "New TLS session rate", "421 4.7.0", "too many new TLS sessions", true, true },
 };
 
 static int64_t limit_of(enum rate what)
@@ -134,7 +135,8 @@ static void begin_period(struct slot *slot, int64_t now)
 	atomic_store(&slot->began_ms, now);
 }
 
-static struct slot *find(uint64_t client, int64_t now)
+/* The slot of a client, or NULL; *oldest_r: the one that gives way to a new client. */
+static struct slot *look(uint64_t client, struct slot **oldest_r)
 {
 	struct slot *set = &table->slot[client % SETS * WAYS], *oldest = set;
 
@@ -144,21 +146,42 @@ static struct slot *find(uint64_t client, int64_t now)
 		if (atomic_load(&set[i].began_ms) < atomic_load(&oldest->began_ms))
 			oldest = &set[i];
 	}
+	*oldest_r = oldest;
+	return NULL;
+}
+
+static struct slot *find(uint64_t client, int64_t now)
+{
+	struct slot *oldest, *slot = look(client, &oldest);
+
+	if (slot)
+		return slot;
 	atomic_store(&oldest->client, client);
 	begin_period(oldest, now);
 	return oldest;
 }
 
 /* The monotonic clock is the same for all processes of a machine; after a restart of it a period may lie in the future. */
+static bool period_over(const struct slot *slot, int64_t now)
+{
+	int64_t age = now - atomic_load(&slot->began_ms);
+
+	return age < 0 || age >= conf->anvil_rate_time_unit_ms;
+}
+
 static uint32_t count(const struct smtpd_session *s, enum rate what)
 {
 	int64_t now = clock_mono_ms();
 	struct slot *slot = find(identity(s), now);
-	int64_t age = now - atomic_load(&slot->began_ms);
 
-	if (age < 0 || age >= conf->anvil_rate_time_unit_ms)
+	if (period_over(slot, now))
 		begin_period(slot, now);
 	return atomic_fetch_add(&slot->count[what], 1) + 1;
+}
+
+static bool counted(const struct smtpd_session *s, enum rate what)
+{
+	return table && limit_of(what) > 0 && !s->is_unix;
 }
 
 bool rates_exempt(const struct smtpd_session *s)
@@ -169,18 +192,32 @@ bool rates_exempt(const struct smtpd_session *s)
 			     s->client_name) == MAP_OK;
 }
 
-bool rates_allow(struct smtpd_session *s, enum rate what)
+bool rates_count(const struct smtpd_session *s, enum rate what)
 {
-	int64_t limit = limit_of(what);
-	uint32_t n;
+	uint32_t n = counted(s, what) ? count(s, what) : 0;
 
-	if (table == NULL || limit <= 0 || s->is_unix)
-		return true;
-	n = count(s, what);
-	if (n <= limit || rates_exempt(s))
+	if (n == 0 || n <= limit_of(what) || rates_exempt(s))
 		return true;
 	log_warn("%s limit exceeded: %u from %s for service %s", words[what].what, n, s->client, service_name());
-	reply(s, "%s %s%sError: %s from %s", words[what].code, words[what].goodbye ? conf->myhostname : "",
-	      words[what].goodbye ? " " : "", words[what].error, s->peer_text);
 	return false;
+}
+
+bool rates_allow(struct smtpd_session *s, enum rate what)
+{
+	if (rates_count(s, what))
+		return true;
+	reply(s, "%s %s%sError: %s from %s", words[what].code, words[what].goodbye ? conf->myhostname : "",
+	      words[what].goodbye ? " " : "", words[what].error, words[what].named ? s->client : s->peer_text);
+	return false;
+}
+
+bool rates_exceeded(const struct smtpd_session *s, enum rate what)
+{
+	struct slot *slot, *oldest;
+
+	if (!counted(s, what))
+		return false;
+	slot = look(identity(s), &oldest);
+	return slot && !period_over(slot, clock_mono_ms()) && atomic_load(&slot->count[what]) > limit_of(what) &&
+	       !rates_exempt(s);
 }

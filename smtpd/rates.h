@@ -19,5 +19,10 @@ void rates_open(void);
  */
 bool rates_allow(struct smtpd_session *s, enum rate what);
 
+/* The same without a reply, where none can be sent. */
+bool rates_count(const struct smtpd_session *s, enum rate what);
+/* Was the limit passed in this unit of time? Counts and logs nothing. */
+bool rates_exceeded(const struct smtpd_session *s, enum rate what);
+
 /* Is the client in smtpd_client_event_limit_exceptions, or local? */
 bool rates_exempt(const struct smtpd_session *s);

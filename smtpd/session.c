@@ -14,6 +14,7 @@
 #include "lib/route/route.h"
 #include "lib/service/peers.h"
 #include "smtpd/access.h"
+#include "smtpd/discard.h"
 #include "smtpd/intake.h"
 #include "smtpd/proxied.h"
 #include "smtpd/rates.h"
@@ -362,6 +363,7 @@ static void dialogue(struct smtpd_session *s)
 
 	if (!s->is_sendmail)
 		log_info("connect from %s", s->client);
+	discard_decide(s);
 	if (conf->smtpd_tls_wrappermode && !s->is_unix && !starttls_wrapped(s)) {
 		s->quit = true;
 	} else if (!s->is_sendmail && s->tls == NULL && spoke_before_banner(stream_fd(s->stream))) {

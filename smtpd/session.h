@@ -72,6 +72,7 @@ struct smtpd_session {
 	bool trust_unknown;            /* mynetworks could not be asked: nothing may be decided by it */
 	struct span sasl_user;         /* who has authenticated; empty: nobody */
 	const char *sasl_method;       /* how */
+	unsigned discard;              /* discard.h: extensions that it is not offered */
 	bool refused;                  /* at connect: nothing but QUIT is left */
 	int64_t deadline_ms;           /* of the command that is read, under smtpd_per_request_deadline */
 	bool quit;                     /* close after the replies that are gathered */

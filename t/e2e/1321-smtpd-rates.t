@@ -8,12 +8,17 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 use IO::Socket::INET;
 use Posthouse;
+use Tls;
 
-my $p = Posthouse->new(relay => '127.0.0.99', main => { sessions => 1, smtpd_error_sleep_time => 0 }, services => <<'END');
+Posthouse::need('openssl');
+
+my $p = Posthouse->new(tls => 1, relay => '127.0.0.99', main => { sessions => 1, smtpd_error_sleep_time => 0 }, services => <<'END');
 3001 inet n - - - - smtpd -o smtpd_client_connection_rate_limit=3
 3002 inet n - - - - smtpd -o smtpd_client_message_rate_limit=2 -o smtpd_client_recipient_rate_limit=3
 3003 inet n - - - - smtpd -o smtpd_per_request_deadline=yes -o smtpd_timeout=1s
 3004 inet n - - - - smtpd -o smtpd_client_connection_rate_limit=1 -o anvil_rate_time_unit=1s
+3005 inet n - - - - smtpd -o smtpd_client_new_tls_session_rate_limit=2
+3006 inet n - - - - smtpd -o smtpd_client_new_tls_session_rate_limit=2 -o smtpd_tls_wrappermode=yes
 END
 $p->start;
 
@@ -46,6 +51,51 @@ is $d->cmd('RCPT TO:<bob@example.test>'), '450 4.7.1 Error: too many recipients 
 from('127.0.0.5', 3004)->reply(qr/^220/);
 like from('127.0.0.5', 3004)->reply, qr/^421/, 'a short period';
 ok $p->wait_until('the next period', sub { from('127.0.0.5', 3004)->reply =~ /^220/ }), 'is over in time';
+
+subtest 'new TLS sessions' => sub {
+	my $begin = sub {
+		my ($address) = @_;
+		my $c = from($address, 3005);
+		$c->reply(qr/^220/);
+		$c->cmd('EHLO c', qr/^250/);
+		return $c;
+	};
+	my $tls = sub {
+		my ($address, %o) = @_;
+		my $c = $begin->($address);
+		$c->cmd('STARTTLS', qr/^220/);
+		return $c->tls(%o);
+	};
+	my @here = (3005, '-starttls', 'smtp', '-tls1_2', '-bind', '127.0.0.7:0');
+	my $ticket = $p->dir . '/ticket';
+	like s_client($p, @here, '-sess_out', $ticket), qr/^New, .*^221 /ms, 'one';
+	like s_client($p, @here, '-sess_in', $ticket), qr/^Reused, .*^221 /ms, 'resumed: does not count' for 1 .. 4;
+	like $tls->('127.0.0.7')->cmd('NOOP'), qr/^250/, 'two';
+	my $c = $tls->('127.0.0.7');
+	like $c->reply, qr/^421 4\.7\.0 mail\.example\.test Error: too many new TLS sessions from \S+\[127\.0\.0\.7\]$/, 'one more';
+	ok $c->eof, 'is closed';
+	$p->wait_log(qr/warning: New TLS session rate limit exceeded: 3 from \S+\[127\.0\.0\.7\] for service 3005/);
+	$c = $begin->('127.0.0.7');
+	like $c->cmd('STARTTLS'), qr/^454 4\.7\.0 Error: too many new TLS sessions from \S+\[127\.0\.0\.7\]$/, 'the next one is refused before the handshake';
+	$p->wait_log(qr/warning: Refusing STARTTLS request from \S+\[127\.0\.0\.7\] for service 3005/);
+	like $c->cmd('NOOP'), qr/^250/, 'and the session goes on in the clear';
+	like $tls->('127.0.0.8')->cmd('NOOP'), qr/^250/, 'somebody else is served';
+	like $tls->('127.0.0.99')->cmd('NOOP'), qr/^250/, 'an exception' for 1 .. 4;
+
+	# A handshake that fails costs as much.
+	for (1 .. 3) {
+		my $d = $begin->('127.0.0.9');
+		$d->cmd('STARTTLS', qr/^220/);
+		$d->send_raw("no TLS at all\r\n\r\n");
+		ok $d->eof, 'a handshake fails';
+	}
+	like $begin->('127.0.0.9')->cmd('STARTTLS'), qr/^454 4\.7\.0 Error: too many new/, 'that counts, too';
+
+	for (1 .. 2) { like from('127.0.0.7', 3006)->tls->reply, qr/^220/, 'implicit TLS' }
+	like from('127.0.0.7', 3006)->tls->reply, qr/^421 4\.7\.0 \S+ Error: too many new TLS sessions from/, 'one more';
+	ok from('127.0.0.7', 3006)->eof, 'and then the connection is closed';
+	$p->wait_log(qr/warning: Refusing TLS service request from \S+\[127\.0\.0\.7\] for service 3006/);
+};
 
 # A byte now and then.
 my $s = from('127.0.0.1', 3003);
