@@ -62,6 +62,7 @@ enum store_status expunge_run(struct session *s, const uint32_t *uids, size_t nu
 
 void cmd_expunge(struct session *s, struct imap_scan *a)
 {
+	enum store_status st = STORE_OK;
 	uint32_t *at = NULL, n = 0;
 
 	if (s->by_uid && !view_scan_set(s, a, &at, &n))
@@ -72,5 +73,10 @@ void cmd_expunge(struct session *s, struct imap_scan *a)
 	}
 	for (uint32_t i = 0; i < n; i++)
 		at[i] = s->view.msg[at[i]].uid;
-	reply_status(s, s->by_uid && n == 0 ? STORE_OK : expunge_run(s, at, n, true), "Expunge completed.");
+	if (!s->by_uid || n > 0)
+		st = expunge_run(s, at, n, true);
+	if (st == STORE_OK)
+		condstore_reply_expunged(s, condstore_highest(s), "Expunge completed.");
+	else
+		reply_status(s, st, NULL);
 }

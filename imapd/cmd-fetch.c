@@ -29,6 +29,7 @@ static bool add_item(struct imap_scan *a, struct fetch *f, enum fetch_what what,
 		return imap_scan_fail(a, "Too many items");
 	f->item[f->n++] = (struct fetch_item){ what, sec };
 	f->wants_flags |= what == FETCH_FLAGS;
+	f->wants_modseq |= what == FETCH_MODSEQ;
 	f->needs_size |= what == FETCH_SIZE;
 	f->needs_view |= what >= FETCH_SECTION;
 	if (is_kept(what))
@@ -64,6 +65,7 @@ static bool scan_item(struct session *s, struct imap_scan *a, struct fetch *f, b
 	} plain[] = {
 		{ "FLAGS", FETCH_FLAGS },      { "UID", FETCH_UID },           { "INTERNALDATE", FETCH_INTERNALDATE },
 		{ "RFC822.SIZE", FETCH_SIZE }, { "ENVELOPE", FETCH_ENVELOPE }, { "BODYSTRUCTURE", FETCH_BODYSTRUCTURE },
+		{ "MODSEQ", FETCH_MODSEQ },
 	};
 	struct fetch_section *sec;
 	struct span name;
@@ -122,6 +124,7 @@ static enum store_status set_seen(struct session *s, uint32_t at, uint32_t seq)
 	if (st != STORE_OK)
 		return st;
 	v->flags |= STORE_SEEN | VIEW_TELL;
+	v->modseq = mailbox_msg(s->mb, seq)->modseq;
 	box_changed(s->box, s);
 	if (current)
 		s->view.generation = s->box->generation;
@@ -213,6 +216,11 @@ static void put_date(struct session *s, const struct fetch_msg *m)
 	buf_addf(&s->out, "INTERNALDATE \"%s\"", text);
 }
 
+static void put_modseq(struct session *s, const struct view_msg *v)
+{
+	buf_addf(&s->out, "MODSEQ (%llu)", (unsigned long long)v->modseq);
+}
+
 static void put_item(struct session *s, const struct fetch_item *item, uint32_t at, struct fetch_msg *m)
 {
 	struct view_msg *v = &s->view.msg[at];
@@ -232,6 +240,9 @@ static void put_item(struct session *s, const struct fetch_item *item, uint32_t 
 		break;
 	case FETCH_SIZE:
 		buf_addf(&s->out, "RFC822.SIZE %llu", (unsigned long long)m->size);
+		break;
+	case FETCH_MODSEQ:
+		put_modseq(s, v);
 		break;
 	case FETCH_ENVELOPE:
 		buf_adds(&s->out, "ENVELOPE ");
@@ -258,6 +269,7 @@ static enum store_status fetch_one(struct session *s, const struct fetch *f, uin
 {
 	struct fetch_msg m;
 	enum store_status st = load(s, f, at, &m);
+	bool told = f->wants_flags;
 
 	if (st != STORE_OK)
 		return st;
@@ -272,46 +284,94 @@ static enum store_status fetch_one(struct session *s, const struct fetch *f, uin
 	if (!f->wants_flags && (s->view.msg[at].flags & VIEW_TELL) != 0) {
 		buf_addc(&s->out, ' ');
 		put_item(s, &(struct fetch_item){ FETCH_FLAGS, NULL }, at, &m);
+		told = true;
 	}
+	if (told && !f->wants_modseq)
+		condstore_put(s, &s->view.msg[at]);
 	buf_adds(&s->out, ")\r\n");
 	reply_flush(s);
 	unload(s, &m);
 	return STORE_OK;
 }
 
-/* " (PARTIAL 1:10)", RFC 9394 3.3: which of the messages. */
-static bool scan_modifiers(struct session *s, struct imap_scan *a, uint32_t **at, uint32_t *n)
+/* PARTIAL: RFC 9394 3.3. CHANGEDSINCE, VANISHED: RFC 7162 3.1.4.1, 3.2.6. */
+static bool scan_modifier(struct session *s, struct imap_scan *a, struct fetch *f, struct partial_range *r)
 {
-	struct partial_range r = { .lo = 1, .hi = UINT32_MAX };
-	uint32_t first;
 	struct span name;
 
+	if (!imap_scan_atom(a, &name))
+		return false;
+	if (span_iis(name, "PARTIAL") && s->by_uid)
+		return imap_scan_sp(a) && scan_partial_range(a, r);
+	if (span_iis(name, "CHANGEDSINCE")) {
+		f->changed = true;
+		return imap_scan_sp(a) && imap_scan_number64(a, &f->since) && add_item(a, f, FETCH_MODSEQ, NULL);
+	}
+	if (!span_iis(name, "VANISHED"))
+		return imap_scan_fail(a, "Unknown FETCH modifier");
+	if (!s->qresync || !s->by_uid)
+		return imap_scan_fail(a, "VANISHED is for UID FETCH, after ENABLE QRESYNC");
+	f->vanished = true;
+	return true;
+}
+
+/* " (PARTIAL 1:10 CHANGEDSINCE 5)" */
+static bool scan_modifiers(struct session *s, struct imap_scan *a, struct fetch *f, struct partial_range *r)
+{
 	if (a->in.len == 0)
 		return true;
-	if (!imap_scan_sp(a) || !imap_scan_open(a) || !imap_scan_atom(a, &name))
+	if (!imap_scan_sp(a) || !imap_scan_open(a))
 		return false;
-	if (!span_iis(name, "PARTIAL") || !s->by_uid)
-		return imap_scan_fail(a, "Unknown FETCH modifier");
-	if (!imap_scan_sp(a) || !scan_partial_range(a, &r) || !imap_scan_close(a))
-		return false;
-	partial_cut(&r, *n, &first, n);
-	*at += first;
-	return true;
+	do {
+		if (!scan_modifier(s, a, f, r))
+			return false;
+	} while (imap_scan_peek(a, ' ') && imap_scan_sp(a));
+	if (f->vanished && !f->changed)
+		return imap_scan_fail(a, "VANISHED needs CHANGEDSINCE");
+	return imap_scan_close(a);
+}
+
+static void tell_vanished(struct session *s, struct span set_text, uint64_t since)
+{
+	struct imap_seqset set;
+
+	if (imap_seqset_parse(&s->arena, set_text, &set)) /* not "$": what is gone is not in it */
+		vanished_earlier(s, &set, since);
+}
+
+/* How many of the n are left. */
+static uint32_t only_changed(struct session *s, const struct fetch *f, uint32_t *at, uint32_t n)
+{
+	uint32_t to = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (!f->changed || s->view.msg[at[i]].modseq > f->since)
+			at[to++] = at[i];
+	return to;
 }
 
 void cmd_fetch(struct session *s, struct imap_scan *a)
 {
+	struct partial_range partial = { .lo = 1, .hi = UINT32_MAX };
+	struct span set_text = span_cut(&(struct span){ a->in.ptr, a->in.len }, ' ');
 	struct fetch f = { 0 };
 	enum store_status worst = STORE_OK;
-	uint32_t *at, n;
+	uint32_t *at, n, first;
 
 	if (!view_scan_set(s, a, &at, &n))
 		return;
-	if (!imap_scan_sp(a) || !scan_items(s, a, &f) || !scan_modifiers(s, a, &at, &n) || !imap_scan_end(a)) {
+	if (!imap_scan_sp(a) || !scan_items(s, a, &f) || !scan_modifiers(s, a, &f, &partial) || !imap_scan_end(a)) {
 		reply_bad(s, a->error);
 		return;
 	}
+	if (f.wants_modseq)
+		condstore_enable(s);
 	view_refresh(s);
+	if (f.vanished)
+		tell_vanished(s, set_text, f.since);
+	n = only_changed(s, &f, at, n);
+	partial_cut(&partial, n, &first, &n);
+	at += first;
 	s->unknown_cte = false;
 	for (uint32_t i = 0; i < n && stream_status(s->io) == IO_OK; i++) {
 		enum store_status st = fetch_one(s, &f, at[i]);

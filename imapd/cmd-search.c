@@ -21,6 +21,7 @@ void cmd_search(struct session *s, struct imap_scan *a)
 			saved_clear(s);
 		return;
 	}
+	r.modseq = search_has_modseq(program);
 	at = search_run(s, program, &n);
 	search_answer(s, &r, "SEARCH", at, n);
 	reply(s, "OK Search completed.");

@@ -113,6 +113,7 @@ void cmd_sort(struct session *s, struct imap_scan *a)
 			saved_clear(s);
 		return;
 	}
+	r.modseq = search_has_modseq(program);
 	at = search_run(s, program, &n);
 	msg = sort_load(s, at, n, c.needs, &n);
 	if (n > 0)

@@ -10,6 +10,7 @@ static const struct {
 	{ "MESSAGES", STATUS_MESSAGES },       { "RECENT", STATUS_RECENT }, { "UIDNEXT", STATUS_UIDNEXT },
 	{ "UIDVALIDITY", STATUS_UIDVALIDITY }, { "UNSEEN", STATUS_UNSEEN }, { "SIZE", STATUS_SIZE },
 	{ "APPENDLIMIT", STATUS_APPENDLIMIT }, { "DELETED", STATUS_DELETED },
+	{ "HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ },
 };
 enum { NITEMS = sizeof(items) / sizeof(items[0]) };
 
@@ -55,6 +56,8 @@ static uint64_t value(const struct store_counts *c, unsigned item)
 		return c->unseen;
 	case STATUS_DELETED:
 		return c->deleted;
+	case STATUS_HIGHESTMODSEQ:
+		return c->modseq;
 	case STATUS_APPENDLIMIT:
 		return (uint64_t)conf->message_size_limit;
 	default:
@@ -70,7 +73,8 @@ static enum store_status count_open(struct session *s, struct box *b, struct mai
 
 	*c = (struct store_counts){ .messages = mailbox_count(mb),
 				    .uidnext = mailbox_uidnext(mb),
-				    .uidvalidity = mailbox_uidvalidity(mb) };
+				    .uidvalidity = mailbox_uidvalidity(mb),
+				    .modseq = mailbox_modseq(mb) };
 	for (uint32_t seq = 1; st == STORE_OK && seq <= c->messages; seq++) {
 		const struct store_msg *m = mailbox_msg(mb, seq);
 		uint64_t n = 0;
@@ -95,6 +99,8 @@ enum store_status status_send(struct session *s, struct span name, unsigned want
 	struct mailbox *mb;
 	enum store_status st;
 
+	if ((wanted & STATUS_HIGHESTMODSEQ) != 0)
+		condstore_enable(s);
 	box_lock(b);
 	mb = b->mb[0] != NULL ? b->mb[0] : b->mb[1];
 	if (mb != NULL) {

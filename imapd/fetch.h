@@ -12,6 +12,7 @@ enum fetch_what {
 	FETCH_UID,
 	FETCH_INTERNALDATE,
 	FETCH_SIZE,
+	FETCH_MODSEQ,
 	FETCH_ENVELOPE,
 	FETCH_BODY,
 	FETCH_BODYSTRUCTURE,
@@ -49,7 +50,9 @@ struct fetch {
 	size_t n;
 	struct store_item kept[FETCH_KEPT]; /* names of those asked for */
 	size_t nkept;
-	bool needs_view, needs_size, sets_seen, wants_flags;
+	bool needs_view, needs_size, sets_seen, wants_flags, wants_modseq;
+	bool changed, vanished; /* CHANGEDSINCE, VANISHED */
+	uint64_t since;
 };
 
 /* A message being fetched; nothing in it needs a lock. */

@@ -35,6 +35,7 @@ struct view_msg {
 	uint32_t uid;
 	uint32_t flags;
 	uint64_t keywords;
+	uint64_t modseq;
 };
 
 struct view {
@@ -66,6 +67,7 @@ struct session {
 	bool no_sync;         /* the command left no mailbox to tell about, or already told */
 	bool utf8;            /* ENABLE UTF8=ACCEPT or IMAP4rev2: names are UTF-8 */
 	bool utf8_accept, rev2;
+	bool condstore, qresync; /* RFC 7162: the client wants to know modification sequences; and VANISHED in place of EXPUNGE */
 	bool unknown_cte;     /* FETCH BINARY met a transfer encoding that it cannot undo */
 	bool over;            /* end after the reply */
 	const char *why_over; /* for the log */
@@ -164,6 +166,7 @@ enum status_item {
 	STATUS_SIZE = 32,
 	STATUS_APPENDLIMIT = 64,
 	STATUS_DELETED = 128,
+	STATUS_HIGHESTMODSEQ = 256,
 };
 bool status_items_parse(struct imap_scan *a, unsigned *items_r);
 enum store_status status_send(struct session *s, struct span name, unsigned items);
@@ -200,6 +203,27 @@ uint32_t view_seq(struct session *s, uint32_t at);
 void view_learn_keywords(struct session *s);
 void view_tell_keywords(struct session *s);           /* FLAGS and PERMANENTFLAGS when there are new ones */
 void view_send_flags(struct session *s, uint32_t at); /* "* n FETCH (UID u FLAGS (...))" */
+
+/* --- condstore.c: RFC 7162 --- */
+/* A command that says so was given: from now on MODSEQ is told with flags. */
+void condstore_enable(struct session *s);
+uint64_t condstore_highest(struct session *s); /* of the selected mailbox */
+/* " MODSEQ (n)" to s->out, when the client wants it. */
+void condstore_put(struct session *s, const struct view_msg *m);
+/* "OK [HIGHESTMODSEQ n] text" after an expunge, as QRESYNC has it, or "OK text". */
+void condstore_reply_expunged(struct session *s, uint64_t highest, const char *text);
+/* "* VANISHED (EARLIER) set": UIDs of known (NULL: all) that are not in the mailbox, if something can be gone since modseq. */
+void vanished_earlier(struct session *s, struct imap_seqset *known, uint64_t since);
+/* What changed in the mailbox just selected since the client knew it with this UIDVALIDITY. */
+struct resync {
+	bool wanted;
+	uint32_t uidvalidity;
+	uint64_t modseq;
+	bool some;                /* known was given: nothing else is of interest */
+	struct imap_seqset known;
+};
+bool resync_scan(struct session *s, struct imap_scan *a, struct resync *r_r);
+void resync_tell(struct session *s, struct resync *r);
 
 /* --- shared by commands --- */
 /* A mailbox name argument as UTF-8 in s->arena, INBOX in capitals. False: answered. */

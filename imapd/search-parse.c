@@ -15,7 +15,7 @@ struct parse {
 	unsigned nodes;
 };
 
-enum arg { ARG_NONE, ARG_STRING, ARG_DATE, ARG_NUMBER, ARG_INTERVAL, ARG_KEYWORD, ARG_FIELD };
+enum arg { ARG_NONE, ARG_STRING, ARG_DATE, ARG_NUMBER, ARG_INTERVAL, ARG_KEYWORD, ARG_FIELD, ARG_MODSEQ };
 
 static const struct word {
 	const char *name;
@@ -49,6 +49,7 @@ static const struct word {
 	{ .name = "SENTSINCE", .key = KEY_SENTSINCE, .arg = ARG_DATE },
 	{ .name = "OLDER", .key = KEY_OLDER, .arg = ARG_INTERVAL },
 	{ .name = "YOUNGER", .key = KEY_YOUNGER, .arg = ARG_INTERVAL },
+	{ .name = "MODSEQ", .key = KEY_MODSEQ, .arg = ARG_MODSEQ },
 	{ .name = "LARGER", .key = KEY_LARGER, .arg = ARG_NUMBER },
 	{ .name = "SMALLER", .key = KEY_SMALLER, .arg = ARG_NUMBER },
 	{ .name = "BCC", .key = KEY_HEADER, .arg = ARG_STRING, .field = "bcc" },
@@ -103,6 +104,23 @@ static bool scan_keyword(struct parse *p, struct search_node *n)
 	return true;
 }
 
+/* [entry-name SP type SP] number: sequences are per message here, whatever entry is named. */
+static bool scan_modseq(struct parse *p, struct search_node *n)
+{
+	struct span entry, type;
+
+	if (!imap_scan_sp(p->a))
+		return false;
+	if (imap_scan_peek(p->a, '"')) {
+		if (!imap_scan_string(p->a, &entry) || !imap_scan_sp(p->a) || !imap_scan_atom(p->a, &type) || !imap_scan_sp(p->a))
+			return false;
+		if (!span_istarts(entry, "/flags/") ||
+		    (!span_iis(type, "all") && !span_iis(type, "priv") && !span_iis(type, "shared")))
+			return imap_scan_fail(p->a, "Invalid MODSEQ entry");
+	}
+	return imap_scan_number64(p->a, &n->modseq);
+}
+
 static bool scan_arg(struct parse *p, struct search_node *n, const struct word *w)
 {
 	struct span field;
@@ -121,6 +139,8 @@ static bool scan_arg(struct parse *p, struct search_node *n, const struct word *
 		       (n->size > 0 || imap_scan_fail(p->a, "Invalid search interval"));
 	case ARG_KEYWORD:
 		return scan_keyword(p, n);
+	case ARG_MODSEQ:
+		return scan_modseq(p, n);
 	case ARG_FIELD:
 		if (!imap_scan_sp(p->a) || !imap_scan_astring(p->a, &field))
 			return false;
@@ -303,12 +323,26 @@ static bool scan_charset(struct parse *p)
 	return false;
 }
 
+/* Depth is bounded by the parser. */
+bool search_has_modseq(const struct search_node *n)
+{
+	if (n->key == KEY_MODSEQ)
+		return true;
+	for (const struct search_node *c = n->child; c != NULL; c = c->next)
+		if (search_has_modseq(c))
+			return true;
+	return false;
+}
+
 static struct search_node *scan_program(struct parse *p)
 {
 	struct search_node *n = scan_and(p);
 
-	if (n != NULL && imap_scan_end(p->a))
+	if (n != NULL && imap_scan_end(p->a)) {
+		if (search_has_modseq(n))
+			condstore_enable(p->s);
 		return n;
+	}
 	reply_bad(p->s, p->a->error);
 	return NULL;
 }

@@ -86,6 +86,22 @@ static void put_set(struct session *s, const uint32_t *number, uint32_t n)
 		imap_seqset_write(&s->out, number, n);
 }
 
+/* Of what is returned: RFC 4731 3.2. */
+static uint64_t highest(struct session *s, const struct search_return *r, const uint32_t *at, uint32_t n)
+{
+	bool ends = r->extended && (r->what & (RETURN_MIN | RETURN_MAX)) != 0 &&
+		    (r->what & (RETURN_ALL | RETURN_COUNT | RETURN_PARTIAL)) == 0;
+	uint64_t best = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (ends && !((r->what & RETURN_MIN) != 0 && i == 0) && !((r->what & RETURN_MAX) != 0 && i == n - 1))
+			continue;
+		if (s->view.msg[at[i]].modseq > best)
+			best = s->view.msg[at[i]].modseq;
+	}
+	return best;
+}
+
 static void put_extended(struct session *s, const struct search_return *r, const uint32_t *number, uint32_t n)
 {
 	uint32_t first, count;
@@ -154,6 +170,8 @@ void search_answer(struct session *s, const struct search_return *r, const char 
 		for (uint32_t i = 0; i < n; i++)
 			buf_addf(&s->out, " %u", number[i]);
 	}
+	if (r->modseq && n > 0)
+		buf_addf(&s->out, r->extended ? " MODSEQ %llu" : " (MODSEQ %llu)", (unsigned long long)highest(s, r, at, n));
 	buf_adds(&s->out, "\r\n");
 	reply_flush(s);
 }

@@ -139,6 +139,8 @@ static bool holds(struct search_msg *m, const struct search_node *n)
 		return imap_seqset_has(&n->set, m->at + 1);
 	case KEY_UID:
 		return imap_seqset_has(&n->set, v->uid);
+	case KEY_MODSEQ:
+		return v->modseq >= n->modseq;
 	case KEY_BEFORE:
 	case KEY_ON:
 	case KEY_SINCE:

@@ -13,6 +13,7 @@ enum search_key {
 	KEY_KEYWORD,
 	KEY_SEQ,
 	KEY_UID,
+	KEY_MODSEQ,
 	KEY_BEFORE,
 	KEY_ON,
 	KEY_SINCE,
@@ -39,6 +40,7 @@ struct search_node {
 	struct imap_seqset set;           /* KEY_SEQ, KEY_UID: resolved */
 	long day;
 	uint32_t size;                    /* or seconds */
+	uint64_t modseq;                  /* KEY_MODSEQ: at least */
 	const char *field; /* KEY_HEADER */
 	struct span text;  /* UTF-8, folded; empty: the field has to be there */
 };
@@ -61,6 +63,8 @@ struct search_msg {
 bool search_matches(struct search_msg *m, const struct search_node *n);
 void search_unload(struct search_msg *m);
 
+/* Is there a MODSEQ key in it? */
+bool search_has_modseq(const struct search_node *n);
 /* search-run.c: positions in the view of what matches, ascending, in s->arena. */
 uint32_t *search_run(struct session *s, const struct search_node *program, uint32_t *n_r);
 
@@ -75,6 +79,7 @@ enum search_return_what {
 };
 struct search_return {
 	bool extended; /* RETURN was given */
+	bool modseq;   /* RFC 7162 3.1.5: a MODSEQ key was, too */
 	unsigned what;
 	struct partial_range partial;
 };

@@ -45,15 +45,19 @@ static void append_new(struct session *s)
 
 		to->flags = (m->flags & VIEW_FLAGS & ~STORE_RECENT) | recent_of(s, m);
 		to->keywords = m->keywords;
+		to->modseq = m->modseq;
 	}
 	if (!s->read_only && s->view.n > 0 && s->view.msg[s->view.n - 1].uid > s->box->recent_claimed)
 		s->box->recent_claimed = s->view.msg[s->view.n - 1].uid;
 }
 
-static void compare_flags(struct view_msg *v, const struct store_msg *m)
+static void compare_flags(const struct session *s, struct view_msg *v, const struct store_msg *m)
 {
 	uint32_t flags = (m->flags & VIEW_FLAGS & ~STORE_RECENT) | (v->flags & STORE_RECENT);
 
+	if (s->condstore && v->modseq != m->modseq)
+		v->flags |= VIEW_TELL;
+	v->modseq = m->modseq;
 	if ((v->flags & VIEW_FLAGS) == flags && v->keywords == m->keywords)
 		return;
 	v->flags = flags | VIEW_TELL;
@@ -75,7 +79,7 @@ static void compare(struct session *s)
 		while (seq <= count && (m = mailbox_msg(s->mb, seq))->uid < v->msg[i].uid)
 			seq++;
 		if (seq <= count && m->uid == v->msg[i].uid) {
-			compare_flags(&v->msg[i], m);
+			compare_flags(s, &v->msg[i], m);
 			seq++;
 		} else {
 			v->msg[i].flags |= VIEW_GONE;
@@ -107,6 +111,22 @@ uint32_t view_seq(struct session *s, uint32_t at)
 
 /* --- telling ------------------------------------------------------------------------------------------------------ */
 
+/* RFC 7162 3.2.10: by UID, so the order does not matter. */
+static void tell_vanished(struct session *s)
+{
+	struct view *v = &s->view;
+	uint32_t *uids = mem_realloc_array(NULL, v->ngone, sizeof(*uids)), n = 0;
+
+	for (uint32_t i = 0; i < v->n && n < v->ngone; i++)
+		if ((v->msg[i].flags & VIEW_GONE) != 0)
+			uids[n++] = v->msg[i].uid;
+	buf_adds(&s->out, "* VANISHED ");
+	imap_seqset_write(&s->out, uids, n);
+	buf_adds(&s->out, "\r\n");
+	free(uids);
+	reply_flush(s);
+}
+
 /* Highest number first, so that each number is right when it is told. */
 static void tell_expunges(struct session *s)
 {
@@ -115,7 +135,9 @@ static void tell_expunges(struct session *s)
 
 	if (v->ngone == 0)
 		return;
-	for (uint32_t i = v->n; i > 0; i--)
+	if (s->qresync)
+		tell_vanished(s);
+	for (uint32_t i = v->n; i > 0 && !s->qresync; i--)
 		if ((v->msg[i - 1].flags & VIEW_GONE) != 0)
 			stream_printf(s->io, "* %u EXPUNGE\r\n", i);
 	for (uint32_t i = 0; i < v->n; i++)
@@ -180,11 +202,13 @@ void view_send_flags(struct session *s, uint32_t at)
 
 	m->flags &= ~(uint32_t)VIEW_TELL;
 	buf_addf(&s->out, "* %u FETCH (", at + 1);
-	if (s->by_uid)
+	if (s->by_uid || s->qresync)
 		buf_addf(&s->out, "UID %u ", m->uid);
 	buf_adds(&s->out, "FLAGS (");
 	put_flags(s, m->flags, m->keywords);
-	buf_adds(&s->out, "))\r\n");
+	buf_addc(&s->out, ')');
+	condstore_put(s, m);
+	buf_adds(&s->out, ")\r\n");
 	reply_flush(s);
 }
 
@@ -253,6 +277,7 @@ enum store_status view_open(struct session *s, struct span name, bool read_only)
 {
 	struct box *b = box_get(name);
 	uint32_t uidnext = 0;
+	uint64_t modseq = 0;
 	enum store_status st;
 
 	box_lock(b);
@@ -269,6 +294,7 @@ enum store_status view_open(struct session *s, struct span name, bool read_only)
 		list_append(&b->sessions, &s->on_box);
 		compare(s);
 		uidnext = mailbox_uidnext(s->mb);
+		modseq = mailbox_modseq(s->mb);
 	}
 	box_unlock(b);
 	if (st != STORE_OK) {
@@ -276,8 +302,9 @@ enum store_status view_open(struct session *s, struct span name, bool read_only)
 		return st;
 	}
 	tell_selected(s);
-	stream_printf(s->io, "* OK [UIDVALIDITY %u] UIDs valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",
-		      s->view.uidvalidity, uidnext);
+	stream_printf(s->io, "* OK [UIDVALIDITY %u] UIDs valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n"
+		      "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
+		      s->view.uidvalidity, uidnext, (unsigned long long)modseq);
 	return STORE_OK;
 }
 

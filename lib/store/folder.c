@@ -9,6 +9,7 @@
 #include "lib/base/mem.h"
 #include "lib/store/cache.h"
 #include "lib/store/fs.h"
+#include "lib/store/index.h"
 #include "lib/store/mbox-int.h"
 #include "lib/store/store-int.h"
 
@@ -303,6 +304,7 @@ uint64_t folder_touch(struct folder *f)
 {
 	uint64_t now = (uint64_t)clock_wall_us();
 
+	index_mark(f);
 	f->modseq = now > f->modseq ? now : f->modseq + 1;
 	return f->modseq;
 }

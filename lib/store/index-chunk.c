@@ -13,6 +13,11 @@ void index_put_header(struct buf *b)
 	buf_add(b, magic, INDEX_HEADER);
 }
 
+bool index_is_marked(struct span text)
+{
+	return text.len > INDEX_MARK_AT && text.ptr[INDEX_MARK_AT] == INDEX_MARK[0];
+}
+
 /* Type and length are part of the sum: a chunk cannot pass for another. */
 static uint32_t sum_of(uint32_t type, struct span payload)
 {
@@ -62,7 +67,8 @@ size_t index_good(struct span text)
 	uint32_t type, sum;
 	size_t good = 0;
 
-	if (text.len < INDEX_HEADER || memcmp(text.ptr, magic, INDEX_HEADER) != 0)
+	if (text.len < INDEX_HEADER || memcmp(text.ptr, magic, INDEX_MARK_AT) != 0 ||
+	    (text.ptr[INDEX_MARK_AT] != INDEX_NO_MARK[0] && !index_is_marked(text)))
 		return 0;
 	rest = span_skip(text, INDEX_HEADER);
 	while (take_chunk(&rest, &type, &sum, &payload) && sum == sum_of(type, payload))

@@ -143,6 +143,7 @@ static void start_afresh(struct folder *f)
 	f->dirty = false;
 	f->cache.id = 0;
 	f->index.end = 0;
+	f->index.marked = false;
 	if (f->ops == &mbox_ops) {
 		free(f->mbox->hidden);
 		*f->mbox = (struct mbox){ 0 };
@@ -193,6 +194,16 @@ static void note_saved(struct folder *f)
 		x->uids[i] = f->recs[i].m.uid;
 }
 
+/* What was told before may not be what the index says. */
+static void renew_modseqs(struct folder *f)
+{
+	uint64_t modseq = folder_touch(f);
+
+	for (size_t i = 0; i < f->n; i++)
+		f->recs[i].m.modseq = modseq;
+	f->generation++;
+}
+
 static bool load(struct folder *f, int fd)
 {
 	struct stat st;
@@ -215,6 +226,7 @@ static bool load(struct folder *f, int fd)
 		f->index.whole = good;
 		f->index.dev = st.st_dev;
 		f->index.ino = st.st_ino;
+		f->index.marked = ok && index_is_marked(all);
 	}
 	free(text);
 	return ok;
@@ -235,10 +247,25 @@ void index_load(struct folder *f)
 	if (load(f, fd)) {
 		note_saved(f);
 		cache_open(f);
+		if (f->index.marked || f->index.other_boot)
+			renew_modseqs(f);
 	} else {
 		log_debug("%s: the index is damaged or of another mailbox: made anew", f->path);
 		start_afresh(f);
 	}
+	close(fd);
+}
+
+void index_mark(struct folder *f)
+{
+	int fd;
+
+	if (f->index.marked || f->index.end == 0)
+		return;
+	fd = index_file_open(f, INDEX_FILE, O_WRONLY);
+	if (fd < 0)
+		return;
+	f->index.marked = fs_pwrite_all(fd, SPAN(INDEX_MARK), INDEX_MARK_AT) == 0;
 	close(fd);
 }
 
@@ -321,6 +348,7 @@ static bool write_whole(struct folder *f, struct buf *state)
 			f->index.dev = st.st_dev;
 			f->index.ino = st.st_ino;
 			f->index.end = f->index.whole = out.len;
+			f->index.marked = false;
 			close(fd);
 		}
 	} else {
@@ -351,8 +379,11 @@ static bool append(struct folder *f, struct buf *state)
 		ok = ok && !out.overflow && x->end + out.len <= 2 * x->whole + SLACK &&
 		     fs_pwrite_all(fd, buf_span(&out), x->end) == 0;
 	}
-	if (ok)
+	if (ok) {
 		x->end += out.len;
+		if (x->marked)
+			x->marked = fs_pwrite_all(fd, SPAN(INDEX_NO_MARK), INDEX_MARK_AT) < 0;
+	}
 	buf_free(&out);
 	close(fd);
 	return ok;

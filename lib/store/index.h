@@ -18,12 +18,22 @@
 void index_load(struct folder *f);
 /* Write what has changed. Failures are logged once, and do no harm. */
 void index_save(struct folder *f);
+/*
+ * A modification sequence is about to be given out. Until the next index_save the file says so: when this process is killed
+ * before, a message may be again as the index has it, and a client has been told otherwise. Then all get new ones.
+ */
+void index_mark(struct folder *f);
 
 /* --- index-chunk.c: the file's format, pure ------------------------------------------------------------------------------- */
 enum index_type { INDEX_RECS = 1, INDEX_GONE, INDEX_STATE };
 /* Append the header; a chunk. */
 void index_put_header(struct buf *b);
 void index_put_chunk(struct buf *b, enum index_type type, struct span payload);
+/* Marked, in the header. */
+bool index_is_marked(struct span text);
+enum { INDEX_MARK_AT = 15 };
+#define INDEX_MARK "!"
+#define INDEX_NO_MARK "\n"
 /* How much of text is good: up to the end of the last state chunk; 0: nothing. */
 size_t index_good(struct span text);
 /* The next chunk of *rest (what index_good found good, from INDEX_HEADER on). False at the end. */

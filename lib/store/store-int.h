@@ -82,6 +82,7 @@ struct folder_ops {
 struct index {
 	char *dir;              /* where its files are; NULL: none are kept */
 	bool loaded, failed, other_boot;
+	bool marked;            /* the file says that somebody gives out modification sequences that are not in it */
 	bool changed;           /* something that is not part of the table's generation: entries of the cache, sizes */
 	dev_t dev;
 	ino_t ino;

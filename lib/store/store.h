@@ -111,6 +111,7 @@ void mailbox_watch_drain(struct mailbox *mb);
 uint32_t mailbox_count(const struct mailbox *mb);
 uint32_t mailbox_uidvalidity(const struct mailbox *mb);
 uint32_t mailbox_uidnext(const struct mailbox *mb);
+uint64_t mailbox_modseq(const struct mailbox *mb); /* the highest of all that is, and of what was expunged; at least 1 */
 bool mailbox_read_only(const struct mailbox *mb);
 bool mailbox_keywords_full(const struct mailbox *mb);
 /* seq from 1 to mailbox_count. Valid until the next sync. */

@@ -79,6 +79,7 @@ static void view_merge(struct mailbox *mb, const struct mailbox_events *ev)
 		f->ops->told(f);
 	mb->told_recent = false;
 	mb->uidnext = f->uidnext;
+	mb->modseq = f->modseq;
 	mb->generation = f->generation;
 }
 
@@ -177,6 +178,11 @@ uint32_t mailbox_uidvalidity(const struct mailbox *mb)
 uint32_t mailbox_uidnext(const struct mailbox *mb)
 {
 	return mb->uidnext;
+}
+
+uint64_t mailbox_modseq(const struct mailbox *mb)
+{
+	return mb->modseq > 0 ? mb->modseq : 1;
 }
 
 bool mailbox_read_only(const struct mailbox *mb)
@@ -404,12 +410,17 @@ enum store_status mailbox_flag(struct mailbox *mb, uint32_t seq, enum store_flag
 			r->m.keywords = keywords;
 			r->m.modseq = folder_touch(mb->f);
 			r->dirty |= DIRTY_FLAGS;
-			if (mb->generation == mb->f->generation)
+			if (mb->generation == mb->f->generation) {
 				mb->generation++; /* this view knows; the others will see */
+				mb->modseq = r->m.modseq;
+			}
 			mb->f->generation++;
 			s = mb->f->ops->flagged(mb->f, r); /* r may be gone after this */
+			r = rec_of(mb, seq);
 		}
 		if (s == STORE_OK) {
+			if (r != NULL)
+				mb->v[seq - 1].m.modseq = r->m.modseq;
 			mb->v[seq - 1].m.flags = flags | (mb->v[seq - 1].m.flags & STORE_RECENT);
 			mb->v[seq - 1].m.keywords = keywords;
 		}
@@ -482,7 +493,7 @@ enum store_status store_status_of(struct store *s, struct span name, struct stor
 	}
 	c->uidnext = f->uidnext;
 	c->uidvalidity = f->uidvalidity;
-	c->modseq = f->modseq;
+	c->modseq = f->modseq > 0 ? f->modseq : 1;
 	if (st == STORE_OK)
 		index_save(f);
 	pthread_mutex_unlock(&f->mu);

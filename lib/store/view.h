@@ -14,6 +14,7 @@ struct mailbox {
 	struct vmsg *v;
 	size_t n, cap;
 	uint32_t uidvalidity, uidnext, last_uid;
+	uint64_t modseq;
 	bool told_recent;     /* by the merge in progress */
 	uint64_t generation;  /* of the folder's table that this shows */
 	int watch_fd;

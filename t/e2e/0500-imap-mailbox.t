@@ -61,7 +61,7 @@ my $c = $p->imap('alice');
 my @l = $c->imap('CAPABILITY');
 like $l[0], qr/^\* CAPABILITY IMAP4rev1 .*\bUIDPLUS\b.*\bMOVE\b/, 'CAPABILITY';
 is_deeply untagged($c->imap('NAMESPACE')), ['* NAMESPACE (("" "/")) NIL NIL'], 'NAMESPACE';
-is_deeply untagged($c->imap('ENABLE CONDSTORE X')), ['* ENABLED'], 'ENABLE of what there is not';
+is_deeply untagged($c->imap('ENABLE X-NONE X')), ['* ENABLED'], 'ENABLE of what there is not';
 like $c->imap('ID NIL') ? 'ok' : '', qr/ok/, 'ID NIL';
 for my $bad (['FETCH 1 FLAGS', qr/ BAD No mailbox selected/], ['XYZZY', qr/ BAD Error in IMAP command XYZZY: Unknown command/],
 	['SELECT', qr/ BAD .*Missing arguments/], ['SELECT nowhere', qr/ NO \[NONEXISTENT\]/], ['SELECT "a', qr/ BAD /],

@@ -10,7 +10,8 @@ use Posthouse;
 
 my %location = ('0500-imap-mailbox.t' => 'maildir:~/Maildir', '0501-imap-search.t' => 'maildir:~/Maildir',
 	'0502-imap-sessions.t' => 'maildir:~/Maildir', '0504-imap-limits.t' => 'maildir:~/Maildir',
-	'0521-imap-sort.t' => 'maildir:~/Maildir', '0522-imap-binary.t' => 'maildir:~/Maildir', '0523-imap-rev2.t' => 'maildir:~/Maildir');
+	'0521-imap-sort.t' => 'maildir:~/Maildir', '0522-imap-binary.t' => 'maildir:~/Maildir', '0523-imap-rev2.t' => 'maildir:~/Maildir',
+	'0540-imap-condstore.t' => 'maildir:~/Maildir', '0541-imap-qresync.t' => 'maildir:~/Maildir');
 for my $test (sort keys %location) {
 	local $ENV{MAIL_LOCATION} = $location{$test};
 	my ($status, $text) = Posthouse::run($^X, "$FindBin::Bin/$test");
