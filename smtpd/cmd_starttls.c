@@ -52,12 +52,17 @@ static const char *excluded(bool demanded)
 	return both;
 }
 
+/* Is a certificate demanded that we can trust? Only where TLS is. */
+static bool cert_demanded(void)
+{
+	return level == LEVEL_ENCRYPT && conf->smtpd_tls_req_ccert;
+}
+
 void starttls_open(void)
 {
 	struct tls_settings set = {
 		.session_context = service_name(),
 		.groups = conf->tls_eecdh_auto_curves,
-		.ask_cert = conf->smtpd_tls_ask_ccert,
 		.ca_file = conf->smtpd_tls_CAfile,
 		.ca_dir = conf->smtpd_tls_CApath,
 		.fingerprint_digest = conf->smtpd_tls_fingerprint_digest,
@@ -71,7 +76,9 @@ void starttls_open(void)
 	set.ciphers = demanded ? cipher_list("smtpd_tls_mandatory_ciphers", conf->smtpd_tls_mandatory_ciphers)
 			       : cipher_list("smtpd_tls_ciphers", conf->smtpd_tls_ciphers);
 	set.exclude_ciphers = excluded(demanded);
-	set.require_cert = demanded && conf->smtpd_tls_req_ccert;
+	set.ask_cert = conf->smtpd_tls_ask_ccert || cert_demanded();
+	if (conf->smtpd_tls_req_ccert && level == LEVEL_MAY)
+		log_warn("smtpd_tls_req_ccert: not in use without smtpd_tls_security_level = encrypt");
 	if (level != LEVEL_NONE)
 		tlsdoor_open(TLS_SMTPD, &set);
 }
@@ -116,12 +123,20 @@ static void log_established(const struct smtpd_session *s)
 	buf_free(&b);
 }
 
-static bool certificate_is_fine(const struct smtpd_session *s, const struct tls_info *i)
+static void log_untrusted(const struct smtpd_session *s, const struct tls_info *i)
 {
-	if (level != LEVEL_ENCRYPT || !conf->smtpd_tls_req_ccert || i->peer_trusted)
-		return true;
-	log_info("%s: client certificate is not trusted: refused", s->client);
-	return false;
+	const char *whose = strncmp(i->peer_why, "certificate ", 12) == 0 ? "client " : "";
+
+	if (i->peer_cert && !i->peer_trusted && (cert_demanded() || conf->smtpd_tls_loglevel > 1))
+		log_info("%scertificate verification failed for %s: %s", whose, s->client, i->peer_why);
+}
+
+static void check_certificate(struct smtpd_session *s, const struct tls_info *i)
+{
+	if (!cert_demanded() || i->peer_trusted)
+		return;
+	s->no_cert = i->peer_cert ? "Client certificate not trusted" : "No client certificate presented";
+	log_info("NOQUEUE: abort: TLS from %s: %s", s->client, s->no_cert);
 }
 
 /* A session that is resumed costs little. False: too many new ones, the reply is given. */
@@ -145,8 +160,12 @@ static bool handshake(struct smtpd_session *s, struct tls_context *c)
 	}
 	stream_set_timeout(s->stream, conf->smtpd_timeout_ms);
 	s->tls = info;
+	log_untrusted(s, info);
 	log_established(s);
-	return new_session_is_fine(s) && certificate_is_fine(s, info);
+	if (!new_session_is_fine(s))
+		return false;
+	check_certificate(s, info);
+	return true;
 }
 
 bool starttls_wrapped(struct smtpd_session *s)

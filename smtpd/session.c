@@ -291,6 +291,9 @@ static void one_command(struct smtpd_session *s)
 		log_lost(s, status);
 		s->quit = true;
 		return;
+	} else if (s->no_cert) {
+		reply(s, "421 4.7.1 %s Error: %s", conf->myhostname, s->no_cert);
+		s->quit = true;
 	} else {
 		/* Replies may need the input buffer again (errors sleep, DATA reads): keep the line. */
 		line = arena_span(&s->cmd, line);
@@ -373,6 +376,9 @@ static void dialogue(struct smtpd_session *s)
 			log_lost(s, IO_EOF);
 			s->quit = true;
 		}
+	} else if (s->no_cert) { /* it waits for a greeting, and says nothing before */
+		reply(s, "421 4.7.1 %s Error: %s", conf->myhostname, s->no_cert);
+		s->quit = true;
 	} else if (!rates_allow(s, RATE_CONNECTION)) {
 		s->quit = true;
 	} else if (!access_connect(s, &why)) {

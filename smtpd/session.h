@@ -74,6 +74,7 @@ struct smtpd_session {
 	const char *sasl_method;       /* how */
 	unsigned discard;              /* discard.h: extensions that it is not offered */
 	bool refused;                  /* at connect: nothing but QUIT is left */
+	const char *no_cert;           /* smtpd_tls_req_ccert: the answer to any command, then it is over */
 	int64_t deadline_ms;           /* of the command that is read, under smtpd_per_request_deadline */
 	bool quit;                     /* close after the replies that are gathered */
 	unsigned errors, junk;         /* since the last delivered message */

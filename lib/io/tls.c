@@ -119,9 +119,8 @@ static SSL_CTX *new_ctx(struct tls_context *c, const struct tls_settings *set, b
 		SSL_CTX_set_options(ctx, SSL_OP_PRIORITIZE_CHACHA | (set->server_order ? SSL_OP_CIPHER_SERVER_PREFERENCE : 0));
 		SSL_CTX_set_timeout(ctx, LIFETIME_S);
 		bind_to_service(ctx, set->session_context ? set->session_context : "");
-		if (set->ask_cert || set->require_cert)
-			SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE |
-				(set->require_cert ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), accept_any);
+		if (set->ask_cert)
+			SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, accept_any);
 		if (set->tickets)
 			tls_tickets_use(ctx);
 		else
@@ -168,8 +167,7 @@ static struct tls_context *make(struct span bundle, const struct tls_settings *s
 	bool ok;
 
 	atomic_init(&c->users, 1);
-	c->ask_cert = set->ask_cert || set->require_cert;
-	c->require_cert = set->require_cert;
+	c->ask_cert = set->ask_cert;
 	c->tickets = set->tickets;
 	c->digest = EVP_get_digestbyname(digest);
 	ok = c->digest != NULL || tls_why(why_r, "no digest is called like the one for fingerprints");

@@ -33,17 +33,23 @@ enum {
 struct tls_context;
 struct tls_tickets;
 
+struct tls_signature {
+	char key[96];    /* "RSA-PSS (2048 bits)", "ECDSA (prime256v1)" */
+	char digest[16]; /* "SHA256"; "" when the key's kind says it */
+};
+
 /* What a session agreed on. Strings are made harmless for header fields and log lines. */
 struct tls_info {
 	char protocol[16];                    /* "TLSv1.3" */
 	char cipher[64];                      /* "TLS_AES_256_GCM_SHA384" */
 	int bits_used, bits_possible;
-	char key_exchange[48];                /* "X25519", "ECDHE (P-256)"; TLS 1.3 only, else "" */
-	char signature[64], signature_digest[16]; /* "RSA-PSS (2048 bits)", "SHA256"; the server's; "" when resumed */
+	char key_exchange[48];                /* "X25519", "ECDHE (prime256v1)"; TLS 1.3 only, else "" */
+	struct tls_signature server_signature, client_signature; /* TLS 1.3 only; empty when resumed, or without a certificate */
 	bool resumed;
 	char sni[TLS_NAME_MAX];               /* name the client asked for; "" none */
 	bool peer_cert, peer_trusted;         /* the other side showed a certificate; it chains to a known CA */
 	bool peer_name_ok;                    /* client side: it is for the name that was asked for */
+	char peer_why[TLS_WHY_MAX];           /* why it is not trusted: "untrusted issuer /CN=x", "self-signed certificate" */
 	bool asked_cert;                      /* we asked the client for one */
 	char peer_subject[TLS_NAME_MAX], peer_issuer[TLS_NAME_MAX]; /* common names */
 	char peer_fingerprint[TLS_FINGERPRINT_MAX];     /* of its certificate */
@@ -62,7 +68,7 @@ struct tls_settings {
 	const char *ciphers;         /* an OpenSSL cipher list for TLS 1.2 and below; see tls_grade */
 	const char *exclude_ciphers; /* names or "aNULL, MD5" */
 	const char *groups;          /* "X25519 prime256v1" */
-	bool ask_cert, require_cert; /* of clients */
+	bool ask_cert;               /* of clients; whoever needs one looks at what came */
 	const char *ca_file, *ca_dir; /* whom to trust; both empty: the client side takes the system's */
 	const char *fingerprint_digest; /* "sha256" */
 	bool server_order;           /* the server's order of ciphers counts */
@@ -101,7 +107,7 @@ enum io_status tls_accept(struct stream *s, struct tls_context *c, int64_t deadl
 enum io_status tls_connect(struct stream *s, struct tls_context *c, const char *name, bool verify, int64_t deadline_ms,
 			   struct tls_info *info_r, char why_r[TLS_WHY_MAX]) __attribute__((warn_unused_result));
 /* "TLSv1.3 with cipher X (256/256 bits) key-exchange ..." as Postfix's log lines and Received: fields have it; sep: what goes
- * before "key-exchange". */
+ * before "key-exchange" and "client-signature". */
 void tls_describe(struct buf *b, const struct tls_info *info, const char *sep);
 
 /*

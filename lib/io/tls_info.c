@@ -7,65 +7,82 @@
 
 #include "lib/io/tls_int.h"
 
+static bool is_balanced(const char *text)
+{
+	int depth = 0;
+
+	for (; *text && depth >= 0; text++)
+		depth += *text == '(' ? 1 : *text == ')' ? -1 : 0;
+	return depth == 0;
+}
+
 /* Names come from the other side. They go into header fields and log lines: printable ASCII, nothing that ends a comment. */
 static void make_harmless(char *text)
 {
+	bool balanced = is_balanced(text);
+
 	for (; *text; text++)
-		if (*text < ' ' || *text > '~' || *text == '(' || *text == ')' || *text == '\\')
+		if (*text < ' ' || *text > '~' || *text == '\\' || (!balanced && (*text == '(' || *text == ')')))
 			*text = '?';
-}
-
-static const char *curve(int nid)
-{
-	const char *nist = EC_curve_nid2nist(nid);
-
-	return nist ? nist : OBJ_nid2sn(nid);
 }
 
 static void take_key_exchange(SSL *ssl, struct tls_info *info)
 {
 	int nid = (int)SSL_get_negotiated_group(ssl);
+	EVP_PKEY *key = NULL;
 
 	if (nid == NID_X25519 || nid == NID_X448)
 		snprintf(info->key_exchange, sizeof info->key_exchange, "%s", OBJ_nid2sn(nid));
 	else if (nid & TLSEXT_nid_unknown)
 		snprintf(info->key_exchange, sizeof info->key_exchange, "group 0x%x", (unsigned)nid & 0xffff);
-	else if (EC_curve_nid2nist(nid) || nid == NID_X9_62_prime256v1)
-		snprintf(info->key_exchange, sizeof info->key_exchange, "ECDHE (%s)", curve(nid));
-	else if (nid > 0)
-		snprintf(info->key_exchange, sizeof info->key_exchange, "DHE (%s)", OBJ_nid2sn(nid));
+	else if (EC_curve_nid2nist(nid))
+		snprintf(info->key_exchange, sizeof info->key_exchange, "ECDHE (%s)", OBJ_nid2sn(nid));
+	else if (SSL_get_peer_tmp_key(ssl, &key) == 1)
+		snprintf(info->key_exchange, sizeof info->key_exchange, "DHE (%d bits)", EVP_PKEY_get_bits(key));
+	EVP_PKEY_free(key);
 }
 
-static void put_signature(struct tls_info *info, const char *kind, EVP_PKEY *key)
+static const char *key_kind(int nid)
+{
+	switch (nid) {
+	case EVP_PKEY_RSA:
+		return "RSA-PKCS1";
+	case EVP_PKEY_RSA_PSS:
+		return "RSA-PSS";
+	case EVP_PKEY_EC:
+		return "ECDSA";
+	default:
+		return OBJ_nid2sn(nid);
+	}
+}
+
+static void put_signature(struct tls_signature *to, int kind, EVP_PKEY *key)
 {
 	char group[64];
 	size_t len = 0;
 
 	if (EVP_PKEY_get_group_name(key, group, sizeof group, &len) == 1)
-		snprintf(info->signature, sizeof info->signature, "%s (%s)", kind, curve(OBJ_txt2nid(group)));
-	else if (strcmp(kind, "Ed25519") == 0 || strcmp(kind, "Ed448") == 0)
-		snprintf(info->signature, sizeof info->signature, "%s", kind);
+		snprintf(to->key, sizeof to->key, "%s (%s)", key_kind(kind), group);
+	else if (kind == EVP_PKEY_ED25519 || kind == EVP_PKEY_ED448)
+		snprintf(to->key, sizeof to->key, "%s", key_kind(kind));
 	else
-		snprintf(info->signature, sizeof info->signature, "%s (%d bits)", kind, EVP_PKEY_get_bits(key));
+		snprintf(to->key, sizeof to->key, "%s (%d bits)", key_kind(kind), EVP_PKEY_get_bits(key));
 }
 
-static void take_signature(SSL *ssl, struct tls_info *info, X509 *own, bool server)
+/* Who has shown no certificate, or none anew because the session was resumed, has not signed. */
+static void take_signature(SSL *ssl, bool own, struct tls_signature *to)
 {
-	int kind = 0, digest = 0;
-	EVP_PKEY *key = own ? X509_get0_pubkey(own) : NULL;
-	bool known = server ? SSL_get_signature_type_nid(ssl, &kind) == 1 : SSL_get_peer_signature_type_nid(ssl, &kind) == 1;
+	X509 *certificate = own ? SSL_get_certificate(ssl) : SSL_get0_peer_certificate(ssl);
+	EVP_PKEY *key = certificate ? X509_get0_pubkey(certificate) : NULL;
+	int kind = NID_undef, digest = NID_undef;
 
-	if (!known || key == NULL || info->resumed)
+	if (key == NULL || SSL_session_reused(ssl) == 1)
 		return;
-	put_signature(info, kind == EVP_PKEY_RSA_PSS || kind == EVP_PKEY_RSA ? (kind == EVP_PKEY_RSA ? "RSA-PKCS1" : "RSA-PSS")
-			    : kind == EVP_PKEY_EC				  ? "ECDSA"
-			    : kind == EVP_PKEY_ED25519				  ? "Ed25519"
-			    : kind == EVP_PKEY_ED448				  ? "Ed448"
-										  : OBJ_nid2sn(kind),
-		      key);
-	known = server ? SSL_get_signature_nid(ssl, &digest) == 1 : SSL_get_peer_signature_nid(ssl, &digest) == 1;
-	if (known && digest)
-		snprintf(info->signature_digest, sizeof info->signature_digest, "%s", OBJ_nid2sn(digest));
+	if ((own ? SSL_get_signature_type_nid(ssl, &kind) : SSL_get_peer_signature_type_nid(ssl, &kind)) != 1 || kind == NID_undef)
+		return;
+	put_signature(to, kind, key);
+	if ((own ? SSL_get_signature_nid(ssl, &digest) : SSL_get_peer_signature_nid(ssl, &digest)) == 1 && digest != NID_undef)
+		snprintf(to->digest, sizeof to->digest, "%s", OBJ_nid2sn(digest));
 }
 
 /* --- the other side's certificate --------------------------------------------------------------------------------- */
@@ -92,6 +109,21 @@ static void common_name(X509_NAME *name, char to[TLS_NAME_MAX])
 	OPENSSL_free(text);
 }
 
+static void take_verdict(SSL *ssl, X509 *peer, struct tls_info *info)
+{
+	long verdict = SSL_get_verify_result(ssl);
+	char issuer[TLS_NAME_MAX / 2];
+
+	info->peer_trusted = verdict == X509_V_OK;
+	if (verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY || verdict == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+	    verdict == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE)
+		snprintf(info->peer_why, sizeof info->peer_why, "untrusted issuer %s",
+			 X509_NAME_oneline(X509_get_issuer_name(peer), issuer, sizeof issuer));
+	else if (verdict != X509_V_OK)
+		snprintf(info->peer_why, sizeof info->peer_why, "%s", X509_verify_cert_error_string(verdict));
+	make_harmless(info->peer_why);
+}
+
 static void take_peer(const struct tls *t, struct tls_info *info)
 {
 	X509 *peer = SSL_get0_peer_certificate(t->ssl);
@@ -102,7 +134,7 @@ static void take_peer(const struct tls *t, struct tls_info *info)
 	if (peer == NULL)
 		return;
 	info->peer_cert = true;
-	info->peer_trusted = SSL_get_verify_result(t->ssl) == X509_V_OK;
+	take_verdict(t->ssl, peer, info);
 	info->peer_name_ok = info->peer_trusted && SSL_get0_peername(t->ssl) != NULL;
 	common_name(X509_get_subject_name(peer), info->peer_subject);
 	common_name(X509_get_issuer_name(peer), info->peer_issuer);
@@ -166,7 +198,8 @@ void tls_info_take(struct tls *t, struct tls_info *info_r, bool server)
 	make_harmless(info_r->sni);
 	if (SSL_version(t->ssl) >= TLS1_3_VERSION) {
 		take_key_exchange(t->ssl, info_r);
-		take_signature(t->ssl, info_r, certificate, server);
+		take_signature(t->ssl, server, &info_r->server_signature);
+		take_signature(t->ssl, !server, &info_r->client_signature);
 	}
 	take_peer(t, info_r);
 	take_endpoint(certificate, info_r);
@@ -174,13 +207,19 @@ void tls_info_take(struct tls *t, struct tls_info *info_r, bool server)
 	ERR_clear_error();
 }
 
+static void describe_signature(struct buf *b, const struct tls_signature *s, const char *sep, const char *whose)
+{
+	if (s->key[0])
+		buf_addf(b, "%s%s-signature %s", sep, whose, s->key);
+	if (s->digest[0])
+		buf_addf(b, " %s-digest %s", whose, s->digest);
+}
+
 void tls_describe(struct buf *b, const struct tls_info *info, const char *sep)
 {
 	buf_addf(b, "%s with cipher %s (%d/%d bits)", info->protocol, info->cipher, info->bits_used, info->bits_possible);
 	if (info->key_exchange[0])
 		buf_addf(b, "%skey-exchange %s", sep, info->key_exchange);
-	if (info->signature[0])
-		buf_addf(b, " server-signature %s", info->signature);
-	if (info->signature_digest[0])
-		buf_addf(b, " server-digest %s", info->signature_digest);
+	describe_signature(b, &info->server_signature, info->key_exchange[0] ? " " : sep, "server");
+	describe_signature(b, &info->client_signature, sep, "client");
 }

@@ -18,7 +18,7 @@ struct tls_context {
 	struct tls_named *names;
 	size_t nnames;
 	const EVP_MD *digest;    /* of fingerprints */
-	bool ask_cert, require_cert;
+	bool ask_cert;
 	struct tls_tickets *tickets;
 };
 

@@ -31,9 +31,9 @@ $c->cmd('DATA', qr/^354/);
 $c->send_raw("Subject: tls\r\n\r\nsecret\r\n");
 $c->cmd('.', qr/^250/);
 $c->cmd('QUIT', qr/^221/);
-$p->wait_log(qr/Anonymous TLS connection established from \S+: TLSv1\.3 with cipher TLS_AES_256_GCM_SHA384 \(256\/256 bits\) key-exchange X25519 server-signature ECDSA \(P-256\) server-digest SHA256$/);
+$p->wait_log(qr/Anonymous TLS connection established from \S+: TLSv1\.3 with cipher TLS_AES_256_GCM_SHA384 \(256\/256 bits\) key-exchange X25519 server-signature ECDSA \(prime256v1\) server-digest SHA256$/);
 $p->wait_log(qr/status=sent/);
-like Posthouse::slurp($p->spool('alice')), qr/\n\t\(using TLSv1\.3 with cipher TLS_AES_256_GCM_SHA384 \(256\/256 bits\)\n\t key-exchange X25519 server-signature ECDSA \(P-256\) server-digest SHA256\)\n\t\(No client certificate requested\)\n\tby \S+ \(Posthouse\) with ESMTPS id /, 'Received';
+like Posthouse::slurp($p->spool('alice')), qr/\n\t\(using TLSv1\.3 with cipher TLS_AES_256_GCM_SHA384 \(256\/256 bits\)\n\t key-exchange X25519 server-signature ECDSA \(prime256v1\) server-digest SHA256\)\n\t\(No client certificate requested\)\n\tby \S+ \(Posthouse\) with ESMTPS id /, 'Received';
 
 # --- TLS demanded
 $c = $p->smtp(2525);

@@ -240,7 +240,7 @@ static void facts(void **state)
 		buf_init(&text, 1024);
 		tls_describe(&text, &a.info, " ");
 		assert_non_null(strstr(buf_cstr(&text), " with cipher "));
-		assert_int_equal(strstr(buf_cstr(&text), " key-exchange X25519 server-signature ECDSA (P-256) server-digest SHA256") != NULL, i);
+		assert_int_equal(strstr(buf_cstr(&text), " key-exchange X25519 server-signature ECDSA (prime256v1) server-digest SHA256") != NULL, i);
 		buf_free(&text);
 		close_ends(&a, &b);
 	}
