@@ -83,7 +83,7 @@ static bool plan_service(struct plan *p, size_t i)
 	const struct mastercf_service *s = &p->mastercf.services[i];
 	bool ok;
 
-	if (!endpoint_wanted(conf, s) || !program_is_there(s, p->messages))
+	if (!endpoint_wanted(conf, s) || mastercf_is_settled(s) || !program_is_there(s, p->messages))
 		return true;
 	if (tls_is_missing(s)) {
 		buf_addf(&p->without_tls, " %s", s->name);

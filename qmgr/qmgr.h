@@ -201,6 +201,7 @@ void transport_each(void (*each)(struct span name, void *transport, void *arg), 
 
 /* --- services.c --- */
 void services_read(void); /* before the jail */
+const char *services_settles(const char *transport); /* "error", "retry", "discard"; NULL: mail goes to an agent */
 bool services_runs(const char *transport, const char *program); /* without a line in master.cf: by its name */
 unsigned services_agents(const char *transport, unsigned limit); /* at most limit */
 

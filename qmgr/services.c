@@ -42,6 +42,18 @@ bool services_runs(const char *transport, const char *program)
 	return strcmp(s ? s->program : transport, program) == 0;
 }
 
+/* The program error bounces, but under the name retry it defers. Without a line in master.cf the names alone say the same. */
+const char *services_settles(const char *transport)
+{
+	const struct mastercf_service *s = find(transport);
+
+	if (strcmp(transport, "retry") == 0 && (s == NULL || strcmp(s->program, "error") == 0))
+		return "retry";
+	if (services_runs(transport, "error"))
+		return "error";
+	return services_runs(transport, "discard") ? "discard" : NULL;
+}
+
 unsigned services_agents(const char *transport, unsigned limit)
 {
 	const struct mastercf_service *s = find(transport);

@@ -6,6 +6,8 @@
  *	retry:[dsn] text	deferred
  *	discard:[dsn] text	counts as delivered, and is gone
  *
+ * or services of other names with error or discard as their program.
+ *
  * And the transports of defer_transports, which wait for a flush.
  */
 #include <stdio.h>
@@ -50,9 +52,10 @@ static bool is_deferred(struct span transport)
 bool settled_here(struct message *m, uint32_t rcpt, struct span transport, struct span nexthop)
 {
 	struct arena *a = &m->awake->arena;
+	const char *settles = services_settles(arena_cstr(a, transport));
 
 	for (size_t i = 0; i < sizeof settlings / sizeof *settlings; i++)
-		if (span_is(transport, settlings[i].transport)) {
+		if (settles && strcmp(settles, settlings[i].transport) == 0) {
 			message_settle(m, rcpt, written_verdict(a, &settlings[i], nexthop));
 			return true;
 		}

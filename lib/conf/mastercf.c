@@ -198,6 +198,11 @@ static void parse_line(struct reader *r, struct span line)
 	r->ok = r->ok && before;
 }
 
+bool mastercf_is_settled(const struct mastercf_service *s)
+{
+	return strcmp(s->program, "error") == 0 || strcmp(s->program, "discard") == 0;
+}
+
 const char *mastercf_type_str(enum mastercf_type type)
 {
 	return type == MASTERCF_INET ? "inet" : type == MASTERCF_UNIX ? "unix" : "unix-stream";

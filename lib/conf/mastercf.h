@@ -46,4 +46,6 @@ enum conf_status mastercf_load(const char *dir, struct arena *a, struct mastercf
  * MASTERCF_MAXPROC_DEFAULT. */
 bool mastercf_parse(const char *file, struct span text, struct arena *a, struct mastercf *out, struct buf *messages)
     __attribute__((warn_unused_result));
+/* Postfix's error and discard: no program is run for them, qmgr does it (qmgr/settled.c). */
+bool mastercf_is_settled(const struct mastercf_service *s);
 const char *mastercf_type_str(enum mastercf_type type); /* as written: "inet", "unix", "unix-stream" */

@@ -11,10 +11,12 @@ use Time::HiRes qw(time);
 my $p = Posthouse->new(
 	main => {
 		transport_maps => 'inline:{ { err.test = error:5.1.6 moved away } { plain.test = error:no such place } { soft.test = error:4.2.1 come later } '
-			. '{ wait.test = retry:we are moving } { void.test = discard:silently } { late.test = later: }}',
+			. '{ wait.test = retry:we are moving } { void.test = discard:silently } { late.test = later: } { gone.test = closed:5.1.2 this domain is closed } }',
 		defer_transports => 'later', local_destination_rate_delay => '0.4s', minimal_backoff_time => '1h', maximal_backoff_time => '1h',
 	},
-	services => "later unix - n - - - local\n");
+	services => "later unix - n - - - local\nclosed unix - - - - - error\nerror unix - - y - - error\nretry unix - - y - - error\n"
+		. "discard unix - - y - - discard\n");
+is(($p->tool('posthouse', 'check'))[0], 0, 'posthouse check has nothing to say of such lines') or diag(($p->tool('posthouse', 'check'))[1]);
 $p->start;
 
 my %want = (
@@ -23,6 +25,7 @@ my %want = (
 	'soft.test'  => 'dsn=4.2.1, status=deferred (come later)',
 	'wait.test'  => 'dsn=4.0.0, status=deferred (we are moving)',
 	'void.test'  => 'dsn=2.0.0, status=sent (silently)',
+	'gone.test'  => 'dsn=5.1.2, status=bounced (this domain is closed)',
 	'late.test'  => 'dsn=4.3.2, status=deferred (deferred transport)',
 );
 for my $domain (sort keys %want) {

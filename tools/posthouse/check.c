@@ -92,7 +92,7 @@ static void check_program(const struct mastercf_service *s)
 	char path[4096];
 
 	snprintf(path, sizeof path, "%s/%s", conf->daemon_directory, s->program);
-	if (access(path, X_OK) < 0)
+	if (!mastercf_is_settled(s) && access(path, X_OK) < 0)
 		problem("error: master.cf:%d: service %s: %s: %s", s->line, s->name, path, strerror(errno));
 }
 
