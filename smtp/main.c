@@ -11,6 +11,8 @@
 
 static void before_jail(void)
 {
+	if (site_lmtp)
+		lmtp_take_settings();
 	if (!dns_set_server(span_cstr(conf->smtp_dns_server)))
 		log_fatal("smtp_dns_server is not ADDRESS:PORT: %s", conf->smtp_dns_server);
 	self_init();

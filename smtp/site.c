@@ -13,7 +13,7 @@
 #include "lib/service/endpoint.h"
 #include "smtp/self.h"
 
-enum { HOSTS_MAX = 20, ADDRESSES_MAX = HOSTS_MAX * 20, PORT_SMTP = 25, PORT_LMTP = 24 };
+enum { HOSTS_MAX = 20, ADDRESSES_MAX = HOSTS_MAX * 20, PORT_SMTP = 25 };
 
 /* --- order -------------------------------------------------------------------------------------------------------- */
 
@@ -253,7 +253,10 @@ bool site_lmtp;
 
 static bool port_of(struct span service, uint16_t *port_r)
 {
-	*port_r = service.len == 0 ? (site_lmtp ? PORT_LMTP : PORT_SMTP) : endpoint_port(service);
+	if (service.len == 0 && !site_lmtp)
+		*port_r = PORT_SMTP;
+	else
+		*port_r = endpoint_port(service.len ? service : span_cstr(conf->lmtp_tcp_port));
 	return *port_r > 0;
 }
 

@@ -34,6 +34,8 @@ struct site {
  * without MX records, and may well be ourselves. Set before threads start.
  */
 extern bool site_lmtp;
+/* lmtp.c: before the jail and before threads. */
+void lmtp_take_settings(void);
 
 /* Everything in *site_r lives in a. Blocks on name service. */
 void site_resolve(struct arena *a, struct span nexthop, struct site *site_r);

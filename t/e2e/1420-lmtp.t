@@ -26,10 +26,10 @@ sub serve {
 	while (my $c = $listener->accept) {
 		next if fork;
 		$c->autoflush(1);
-		my @to;
+		my (@to, $name);
 		print $c "220 box LMTP ready\r\n";
 		while (my $line = <$c>) {
-			if ($line =~ /^LHLO /) { print $c "250-box\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n" }
+			if ($line =~ /^LHLO (\S+)/) { $name = $1; print $c "250-box\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n" }
 			elsif ($line =~ /^MAIL/) { @to = (); print $c "250 2.1.0 ok\r\n" }
 			elsif ($line =~ /^RCPT TO:<nobody/) { print $c "550 5.1.1 no such user\r\n" }
 			elsif ($line =~ /^RCPT TO:<(\w+)/) { push @to, $1; print $c "250 2.1.5 ok\r\n" }
@@ -39,7 +39,8 @@ sub serve {
 				1 while ($line = <$c>) ne ".\r\n";
 				for (@to) {
 					last if $_ eq 'half';
-					print $c $_ eq 'full' ? "452 4.2.2 full\r\n" : $_ eq 'big' ? "552 5.2.3 too big for $_\r\n" : "250 2.0.0 <$_> saved\r\n";
+					<$c> if $_ eq 'slow';
+					print $c $_ eq 'full' ? "452 4.2.2 full\r\n" : $_ eq 'big' ? "552 5.2.3 too big for $_\r\n" : $_ eq 'who' ? "250 2.0.0 saved for $name\r\n" : "250 2.0.0 <$_> saved\r\n";
 				}
 				last if grep { $_ eq 'half' } @to;
 			}
@@ -52,7 +53,8 @@ sub serve {
 }
 my @servers = (serve($tcp), serve($unix));
 END { kill 'TERM', @servers if @servers }
-$p->set(transport_maps => "inline:{ { u.test = lmtp:unix:$path } { i.test = lmtp:inet:127.0.0.1:$port } { b.test = lmtp:[127.0.0.1]:$port } { n.test = lmtp:unix:/no/such } }");
+$p->set(transport_maps => "inline:{ { u.test = lmtp:unix:$path } { i.test = lmtp:inet:127.0.0.1:$port } { b.test = lmtp:[127.0.0.1]:$port } { n.test = lmtp:unix:/no/such } { d.test = lmtp:inet:127.0.0.1 } }",
+	lmtp_tcp_port => $port, lmtp_lhlo_name => 'courier.example.test', smtp_helo_name => 'wrong.example.test');
 $p->start;
 
 sub outcome { my ($id, $to) = @_; return $p->wait_log(qr/$id: to=<\Q$to\E>/, from => 0) }
@@ -74,4 +76,11 @@ $id = $p->send_mail(to => 'ann@u.test');
 like(outcome($id, 'ann@u.test'), qr/status=sent/, 'and on it goes');
 $id = $p->send_mail(to => 'ann@n.test');
 like(outcome($id, 'ann@n.test'), qr/relay=none, .*dsn=4\.4\.1, status=deferred \(connect to mail\.example\.test\[\/no\/such\]: No such file or directory\)/, 'no such socket');
+$id = $p->send_mail(to => 'who@d.test');
+like(outcome($id, 'who@d.test'), qr/relay=127\.0\.0\.1\[127\.0\.0\.1\]:$port, .*status=sent \(250 2\.0\.0 saved for courier\.example\.test\)/,
+	'lmtp_tcp_port and lmtp_lhlo_name');
+$p->set(lmtp_data_done_timeout => '1s', smtp_data_done_timeout => '1h');
+$p->reload;
+$id = $p->send_mail(to => 'slow@d.test');
+like(outcome($id, 'slow@d.test'), qr/dsn=4\.4\.2, status=deferred \(conversation with \S+ timed out/, 'lmtp_data_done_timeout');
 done_testing;
