@@ -25,7 +25,7 @@ BASEFLAGS := -std=gnu17 $(WARN) -fno-common -pthread -MMD -MP
 ifneq ($(CI),)
 BASEFLAGS += -Werror
 endif
-LDLIBS  := -lssl -lcrypto -lcrypt -ldb -llmdb -lpcre2-8 -lidn2 -lpam -lz -lresolv -pthread
+LDLIBS  := -lssl -lcrypto -lcrypt -ldb -llmdb -lpcre2-8 -lidn2 -lidn -lpam -lz -lresolv -pthread
 
 ifeq ($(MODE),release)
 CFLAGS  ?= -O2 -g

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/base64.h"
+#include "lib/proto/saslprep.h"
 
 /* state: 1 awaits client-first, 2 the parameters, 3 client-final, 4 the verdict, 5 the empty message that ends it. */
 enum { FIRST = 1, PARAMETERS, FINAL, VERDICT, LAST };
@@ -59,6 +60,17 @@ static bool printable(struct span s)
 	return s.len > 0 && s.len <= SASL_NONCE_MAX;
 }
 
+/* RFC 5802 5.1: names are compared as prepared. One that cannot be is nobody's, which auth will say. */
+static void prepare(struct arena *a, struct span *name)
+{
+	struct buf b;
+
+	buf_init(&b, SASL_MESSAGE_MAX);
+	if (saslprep(&b, *name))
+		*name = arena_span(a, buf_span(&b));
+	buf_free(&b);
+}
+
 static enum sasl_step client_first(struct sasl_server *s, struct span message)
 {
 	struct span rest = message, flag = span_cut(&rest, ','), authzid = span_cut(&rest, ','), name, nonce, other;
@@ -73,12 +85,14 @@ static enum sasl_step client_first(struct sasl_server *s, struct span message)
 	if (!span_starts(name, "n=") || !sasl_scram_name(s->arena, span_skip(name, 2), &s->user) || !span_starts(nonce, "r=") ||
 	    !printable(span_skip(nonce, 2)))
 		return SASL_MALFORMED;
+	prepare(s->arena, &s->user);
 	s->nonce = span_cstr(arena_printf(s->arena, SPAN_FMT SPAN_FMT, SPAN_ARG(span_skip(nonce, 2)), SPAN_ARG(s->setup.nonce)));
 	s->state = PARAMETERS;
 	if (authzid.len == 0)
 		return SASL_PARAMETERS;
 	if (!span_starts(authzid, "a=") || !sasl_scram_name(s->arena, span_skip(authzid, 2), &other))
 		return SASL_MALFORMED;
+	prepare(s->arena, &other);
 	return span_eq(other, s->user) ? SASL_PARAMETERS : SASL_FORBIDDEN;
 }
 

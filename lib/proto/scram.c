@@ -9,6 +9,9 @@
 #include "lib/base/must.h"
 #include "lib/proto/auth_scheme.h"
 #include "lib/proto/sasl_scram.h"
+#include "lib/proto/saslprep.h"
+
+enum { PREPARED_MAX = (1 << 16) - 1 };
 
 static const EVP_MD *digest(enum scram_hash h)
 {
@@ -36,7 +39,11 @@ static void hash(enum scram_hash h, const char *key, char out[SCRAM_KEY_MAX])
 void scram_secret_make(struct scram_secret *s, enum scram_hash h, struct span password, struct span salt, uint32_t iterations)
 {
 	char salted[SCRAM_KEY_MAX], client_key[SCRAM_KEY_MAX];
+	struct buf prepared;
 
+	buf_init(&prepared, PREPARED_MAX);
+	if (saslprep(&prepared, password)) /* what cannot be prepared may still be somebody's password */
+		password = buf_span(&prepared);
 	must(salt.len <= SCRAM_SALT_MAX && iterations > 0 && password.len < 1 << 16);
 	*s = (struct scram_secret){ .hash = h, .iterations = iterations, .salt_len = salt.len };
 	memcpy(s->salt, salt.ptr, salt.len);
@@ -47,6 +54,7 @@ void scram_secret_make(struct scram_secret *s, enum scram_hash h, struct span pa
 	hmac(h, salted, SPAN("Server Key"), s->server_key);
 	mem_wipe(salted, sizeof salted);
 	mem_wipe(client_key, sizeof client_key);
+	buf_wipe(&prepared);
 }
 
 /* Base64 of at most max bytes into to; the number of bytes, or 0. */

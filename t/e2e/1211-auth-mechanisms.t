@@ -33,6 +33,7 @@ sub stored {
 Posthouse::append_file($p->dir . '/users', join '', map { "$_->[0]:$_->[1]:$uid:${gid}::/tmp:/bin/sh:\n" }
 	[ keys256 => '{SCRAM-SHA-256}' . stored(\&hmac_sha256, \&sha256, 'secret', 'some salt', 5000) ],
 	[ keys1 => '{SCRAM-SHA-1}' . stored(\&hmac_sha1, \&sha1, 'secret', 'other salt', 4096) ],
+	[ accent => '{PLAIN}' . "pa\xcc\x88ss\xe2\x85\xa8" ], [ accent256 => '{SCRAM-SHA-256}' . stored(\&hmac_sha256, \&sha256, "p\xc3\xa4ssIX", 'a salt', 4096) ],
 	[ crypt => crypt('secret', '$6$saltsalt') ], [ broken => '{SCRAM-SHA-256}1,2,3' ]);
 $p->start;
 my %port = (imap => 2143, pop3 => 2110, smtp => 2587);
@@ -58,6 +59,17 @@ for my $service ('imap', 'smtp') {
 		ok !gsasl($service, $mechanism, 'nobody', 'wrong'), "$service $mechanism: unknown user";
 	}
 }
+# SASLprep: "\xe4" as one character, as two, and with what is mapped to nothing; stored in another form than typed.
+for my $typed ("p\xc3\xa4ssIX", "pa\xcc\x88ss\xe2\x85\xa8", "p\xc3\xa4s\xc2\xadsIX") {
+	for my $service ('imap', 'smtp') {
+		ok gsasl($service, 'SCRAM-SHA-256', $_, $typed), "$service: a password past ASCII, $_" for 'accent', 'accent256';
+		ok gsasl($service, 'SCRAM-SHA-1', 'accent', $typed), "$service: the same with SHA-1";
+	}
+	my $c = $p->smtp('submission');
+	$c->cmd('EHLO x', qr/^250 /m);
+	like $c->cmd('AUTH PLAIN ' . encode_base64("\0accent256\0$typed", '')), qr/^235/, 'PLAIN against keys of SCRAM';
+}
+ok !gsasl('imap', 'SCRAM-SHA-256', 'accent', 'passIX'), 'not without the accent';
 ok !gsasl('imap', 'SCRAM-SHA-256', 'broken', 'secret'), 'a broken field is nobody\'s password';
 
 for my $mechanism (map { uc } split ' ', $mechanisms) {

@@ -10,6 +10,7 @@
 #include "lib/base/base64.h"
 #include "lib/proto/auth_scheme.h"
 #include "lib/proto/sasl_scram.h"
+#include "lib/proto/saslprep.h"
 
 static struct arena arena;
 
@@ -146,6 +147,47 @@ static void test_scram_sha1(void **state)
 	assert_true(span_is(s.challenge, "v=rmF9pqV8S7suAoZWja4dJRkFsKQ="));
 }
 
+/* RFC 4013 section 3, and what is not in it. */
+static void test_prep(void **state)
+{
+	static const struct {
+		const char *text, *prepared; /* NULL: cannot be */
+	} table[] = {
+		{ "I\xc2\xadX", "IX" }, { "user", "user" }, { "USER", "USER" }, { "\xc2\xaa", "a" }, { "\xe2\x85\xa8", "IX" },
+		{ "\7", NULL }, { "\xd8\xa7\x31", NULL },
+		{ "a b", "a b" }, { "a\xc2\xa0" "b", "a b" }, { "pa\xcc\x88ss", "p\xc3\xa4ss" }, { "p\xc3\xa4ss", "p\xc3\xa4ss" },
+		{ "", NULL }, { "\xc2\xad", NULL }, { "\xff", NULL }, { "\xc3", NULL }, { "x\x7f", NULL }, { "\xed\xa0\x80", NULL },
+		{ "\xf4\x90\x80\x80", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		struct buf b;
+
+		buf_init(&b, 100);
+		assert_int_equal(saslprep(&b, span_cstr(table[i].text)), table[i].prepared != NULL);
+		assert_true(span_is(buf_span(&b), table[i].prepared ? table[i].prepared : ""));
+		buf_free(&b);
+	}
+}
+
+/* Typed in one way, stored in another; a name with a soft hyphen. */
+static void test_scram_prepared(void **state)
+{
+	struct scram_secret one, two;
+	struct sasl_server s;
+
+	(void)state;
+	scram_secret_make(&one, SCRAM_SHA_256, SPAN("p\xc3\xa4ss"), SPAN("salt"), 4096);
+	scram_secret_make(&two, SCRAM_SHA_256, SPAN("pa\xcc\x88s\xc2\xads"), SPAN("salt"), 4096);
+	assert_memory_equal(&one, &two, sizeof one);
+	scram_secret_make(&one, SCRAM_SHA_256, SPAN("p\xe4ss"), SPAN("salt"), 4096); /* not UTF-8: as it is */
+	scram_secret_make(&two, SCRAM_SHA_256, SPAN("p\xe5ss"), SPAN("salt"), 4096);
+	assert_memory_not_equal(&one, &two, sizeof one);
+	assert_int_equal(sasl_server_begin(&s, &arena, SASL_SCRAM_SHA_1, &setup, SPAN("n,a=us\xc2\xad" "er,n=use\xc2\xadr,r=abc")), SASL_PARAMETERS);
+	assert_true(span_is(s.user, "user"));
+}
+
 static void test_scram_first(void **state)
 {
 	static const struct sasl_binding bound[] = { { SPAN("tls-exporter"), SPAN("0123") } };
@@ -226,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),	    cmocka_unit_test(test_simple),  cmocka_unit_test(test_scram),
+		cmocka_unit_test(test_prep), cmocka_unit_test(test_scram_prepared),
 		cmocka_unit_test(test_scram_sha1),  cmocka_unit_test(test_scram_first), cmocka_unit_test(test_digests),
 	};
 
