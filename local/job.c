@@ -324,6 +324,42 @@ static void deliver_complex(struct run *run, struct task *t, size_t rcpt, struct
 	}
 }
 
+/* --- probes -------------------------------------------------------------------------------------------------------- */
+
+static struct verdict would_do(struct run *run, const struct action *act)
+{
+	switch (act->kind) {
+	case ACTION_FAIL:
+		return act->verdict;
+	case ACTION_MAILBOX:
+		return verdict_make(run->a, "2.0.0", "delivers to mailbox");
+	case ACTION_FILE:
+		return verdict_make(run->a, "2.0.0", "delivers to file: %s", act->text);
+	case ACTION_COMMAND:
+		return verdict_make(run->a, "2.0.0", "delivers to command: %s", act->text);
+	case ACTION_FORWARD:
+		break;
+	}
+	return verdict_make(run->a, "2.0.0", "forwards to " SPAN_FMT, SPAN_ARG(act->address));
+}
+
+/* Nothing is delivered: is there anything that would take the letter? */
+static void deliver_probe(struct run *run, struct task *t, size_t rcpt)
+{
+	struct outcome *o = &t->of[rcpt];
+
+	o->verdict = verdict_make(run->a, "2.0.0", "delivers to nothing");
+	for (struct action *act = run->plan.first; act; act = act->next) {
+		struct verdict v = would_do(run, act);
+
+		if (act == run->plan.first || v.class == VERDICT_OK)
+			o->verdict = v;
+		if (v.class == VERDICT_OK)
+			break;
+	}
+	outcome_log(t->letter.m, &t->letter.m->rcpts[rcpt], o);
+}
+
 /* --- messages ----------------------------------------------------------------------------------------------------- */
 
 static void make_plan(struct run *run, struct span address)
@@ -344,7 +380,9 @@ static void make_plan(struct run *run, struct span address)
 static void deliver_rcpt(struct run *run, struct task *t, size_t rcpt)
 {
 	make_plan(run, t->letter.m->rcpts[rcpt].address);
-	if (run->plan.count == 1 && run->plan.first->kind == ACTION_MAILBOX)
+	if (t->letter.m->flags & QUEUE_PROBE)
+		deliver_probe(run, t, rcpt);
+	else if (run->plan.count == 1 && run->plan.first->kind == ACTION_MAILBOX)
 		deliver_plain(run, t, rcpt, run->plan.first);
 	else
 		deliver_complex(run, t, rcpt, &run->plan);

@@ -128,6 +128,8 @@ static struct verdict deliver(const struct delivery *d, struct letter *l)
 	if (pipe_attributes.flags & PIPE_DELIVERED_TO && letter_looped(l, d->rcpts[0].address))
 		return verdict_make(d->a, "5.4.6", "mail forwarding loop for " SPAN_FMT, SPAN_ARG(d->rcpts[0].address));
 	argv = macros_argv(d, &why);
+	if (argv && d->letter->m->flags & QUEUE_PROBE)
+		return verdict_make(d->a, "2.0.0", "delivers to command: %s", argv[0]);
 	return argv ? run(d, l, argv) : why;
 }
 

@@ -12,6 +12,7 @@
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 #include "lib/queue/outcome.h"
+#include "lib/queue/verify.h"
 #include "qmgr/qmgr.h"
 #include "qmgr/sort.h"
 
@@ -276,10 +277,31 @@ static void count_outcome(struct message *m, uint32_t rcpt, enum verdict_class c
 	}
 }
 
+bool message_is_probe(const struct message *m)
+{
+	return (m->awake->env.flags & QUEUE_PROBE) != 0;
+}
+
+/* Whatever came of it, this recipient of a probe is done with; only when nothing came it is asked again. */
+static void probe_outcome(struct message *m, uint32_t rcpt, enum verdict_class class, struct span reason)
+{
+	const struct queue_rcpt *r = &m->awake->env.rcpts[rcpt];
+
+	if (reason.len && r->original.len)
+		verify_update(r->original, class, reason);
+	if (reason.len)
+		verify_update(r->address, class, reason);
+	count_outcome(m, rcpt, reason.len ? VERDICT_OK : class == VERDICT_PERM ? VERDICT_TEMP : class);
+}
+
 void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class, struct span reason)
 {
 	if (rcpt >= m->awake->env.nrcpts)
 		return;
+	if (message_is_probe(m)) {
+		probe_outcome(m, rcpt, class, reason);
+		return;
+	}
 	count_outcome(m, rcpt, class);
 	if (class != VERDICT_OK)
 		set_reason(m, &m->awake->env.rcpts[rcpt], reason);
@@ -302,7 +324,9 @@ static void log_verdict(struct message *m, uint32_t rcpt, struct verdict v)
 {
 	const struct queue_rcpt *r = &m->awake->env.rcpts[rcpt];
 	struct job_rcpt jr = { rcpt, r->address, r->original, r->orcpt, r->notify };
-	struct job_message jm = { .arrival_us = m->awake->env.arrival_us, .active_us = m->awake->active_us };
+	struct job_message jm = { .arrival_us = m->awake->env.arrival_us,
+				  .active_us = m->awake->active_us,
+				  .flags = m->awake->env.flags };
 	struct outcome o = { .verdict = v, .start_us = clock_wall_us() };
 
 	memcpy(jm.id, m->id, sizeof jm.id);
@@ -331,6 +355,10 @@ void message_verdict(struct message *m, uint32_t rcpt, struct verdict v)
 	struct verdict final = outcome_final(v);
 
 	log_verdict(m, rcpt, v);
+	if (message_is_probe(m)) {
+		probe_outcome(m, rcpt, v.class, v.text);
+		return;
+	}
 	/* No attempt was made, so what is in the log stays there for now: the listing takes the reason from the destination. */
 	if (final.class == VERDICT_PERM || m->place.segment == 0) {
 		final.class = journal_verdict(m, rcpt, final);
@@ -344,6 +372,10 @@ void message_settle(struct message *m, uint32_t rcpt, struct verdict v)
 	struct verdict final = outcome_final(v);
 
 	log_verdict(m, rcpt, v);
+	if (message_is_probe(m)) {
+		probe_outcome(m, rcpt, v.class, v.text);
+		return;
+	}
 	/* The removal of the message says that its only recipient is done with. */
 	if (final.class != VERDICT_OK || m->awake->env.nrcpts > 1)
 		final.class = journal_verdict(m, rcpt, final);

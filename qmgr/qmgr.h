@@ -134,6 +134,7 @@ void message_changed(struct message *m);
 void message_task_done(struct task *t);
 /* One recipient of a task was dealt with: what an agent reported. reason: of a failure; empty: not known here. */
 void message_outcome(struct message *m, uint32_t rcpt, enum verdict_class class, struct span reason);
+bool message_is_probe(const struct message *m); /* while awake */
 /* Delivered to a server that tells the sender itself, when the sender asked for that. */
 void message_passed_on(struct message *m, uint32_t rcpt);
 /* qmgr itself decides that a recipient is deferred (site down) or bounced: logged and journaled here. */

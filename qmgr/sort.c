@@ -8,6 +8,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
+#include "lib/queue/verify.h"
 #include "lib/route/route.h"
 
 void sort_copy_envelope(struct arena *a, const struct queue_envelope *from, struct queue_envelope *to)
@@ -66,7 +67,7 @@ static bool is_due(const struct message *m, const struct queue_rcpt *r, const st
 
 static bool warning_due(const struct queue_envelope *env)
 {
-	return conf->delay_warning_time_ms > 0 && !env->delay_warned && env->sender.len > 0 &&
+	return conf->delay_warning_time_ms > 0 && !env->delay_warned && env->sender.len > 0 && !(env->flags & QUEUE_PROBE) &&
 	       clock_wall_us() - env->arrival_us >= 1000 * conf->delay_warning_time_ms;
 }
 
@@ -131,6 +132,13 @@ static void add_rcpt(struct task *t, uint32_t index)
 	t->rcpts[t->nrcpts++] = index;
 }
 
+static void set_states(struct queue_envelope *env, enum queue_state from, enum queue_state to)
+{
+	for (size_t i = 0; i < env->nrcpts; i++)
+		if (env->rcpts[i].state == from)
+			env->rcpts[i].state = to;
+}
+
 /* The tasks of the message that is being sorted, in the order of appearance. A destination knows its own by the mark. */
 struct sorting {
 	struct task **tasks;
@@ -148,6 +156,17 @@ static struct task *task_for(struct sorting *s, struct message *m, struct dest *
 	return d->newest;
 }
 
+static enum map_status resolve(struct arena *a, const struct message *m, struct span address, struct route *route_r)
+{
+	return message_is_probe(m) ? route_resolve_probe(a, address, route_r) : route_resolve(a, address, route_r);
+}
+
+/* Nobody waits for its result any more: by now the address may have been asked again. */
+static bool is_stale_probe(const struct message *m)
+{
+	return message_is_probe(m) && clock_wall_us() - m->awake->env.arrival_us > VERIFY_PROBE_SECONDS * INT64_C(1000000);
+}
+
 static void sort_one(struct sorting *s, struct message *m, uint32_t i)
 {
 	struct arena *a = &m->awake->arena;
@@ -157,7 +176,7 @@ static void sort_one(struct sorting *s, struct message *m, uint32_t i)
 
 	if (m->awake->env.filter.len) {
 		route_filtered(a, m->awake->env.filter, r->address, &route);
-	} else if (route_resolve(a, r->address, &route) != MAP_OK) {
+	} else if (resolve(a, m, r->address, &route) != MAP_OK) {
 		if (is_due(m, r, NULL))
 			message_verdict(m, i, verdict_make(a, "4.3.0", "address resolver failure"));
 		return;
@@ -189,6 +208,10 @@ void sort_into_tasks(struct message *m)
 	const struct queue_envelope *env = &m->awake->env;
 	struct sorting s = { arena_array(&m->awake->arena, env->nrcpts + 1, sizeof(struct task *)), 0, ++mark };
 
+	if (is_stale_probe(m)) {
+		set_states(&m->awake->env, QUEUE_RCPT_PENDING, QUEUE_RCPT_DELIVERED);
+		return;
+	}
 	if (expired(env))
 		return; /* the round ends at once, and with it the message */
 	for (uint32_t i = 0; i < env->nrcpts; i++)
@@ -219,13 +242,6 @@ static void hand_to_bounce(struct task *t)
 	static const struct span bounce = SPAN("bounce");
 
 	dest_add_task(dest_get(transport_get(bounce), bounce, SPAN_NONE), t);
-}
-
-static void set_states(struct queue_envelope *env, enum queue_state from, enum queue_state to)
-{
-	for (size_t i = 0; i < env->nrcpts; i++)
-		if (env->rcpts[i].state == from)
-			env->rcpts[i].state = to;
 }
 
 bool sort_owes_success(const struct message *m, const struct queue_rcpt *r)

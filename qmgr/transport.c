@@ -457,7 +457,7 @@ static void take_outcomes(struct agent *g, struct part *p, const struct job_resu
 	bool good = true;
 
 	for (size_t i = 0; i < r->noutcomes; i++) {
-		good = good && r->outcomes[i].class == VERDICT_OK;
+		good = good && (r->outcomes[i].class == VERDICT_OK || (message_is_probe(m) && r->outcomes[i].reason.len));
 		if (p->task->kind != JOB_DELIVER)
 			continue;
 		message_outcome(m, r->outcomes[i].index, r->outcomes[i].class, r->outcomes[i].reason);

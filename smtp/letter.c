@@ -76,6 +76,11 @@ static void add(struct envelope *e, enum peer_stage stage, size_t who)
 	e->stages[e->count++] = stage;
 }
 
+static bool is_probe(const struct letter *l)
+{
+	return (l->m->flags & QUEUE_PROBE) != 0;
+}
+
 static void list_commands(struct envelope *e, bool ahead)
 {
 	struct letter *l = e->l;
@@ -88,7 +93,8 @@ static void list_commands(struct envelope *e, bool ahead)
 	for (size_t i = 0; i < l->m->nrcpts; i++)
 		if (l->rcpts[i].state == LETTER_OPEN)
 			add(e, PEER_RCPT, i);
-	add(e, PEER_DATA, 0);
+	if (!is_probe(l)) /* which ends here: the next letter begins with RSET */
+		add(e, PEER_DATA, 0);
 }
 
 static bool has(const struct envelope *e, enum smtp_ext ext)
@@ -197,6 +203,10 @@ static void answer_to_rcpt(struct envelope *e, size_t who)
 
 	if (e->l->rcpts[who].state != LETTER_OPEN)
 		return;
+	if (r->code / 100 == 2 && is_probe(e->l)) {
+		decide(e->l, who, peer_verdict(e->p, PEER_DOT, e->l->a), true); /* all that is asked for */
+		return;
+	}
 	if (r->code / 100 == 2) {
 		e->l->rcpts[who].state = LETTER_ACCEPTED;
 		return;
@@ -233,7 +243,7 @@ static void take_answer(struct envelope *e, size_t at)
 /* Is it known by now that there is nobody to send the content to? */
 static bool is_pointless(const struct envelope *e, size_t answered)
 {
-	bool all_answered = answered + 1 == e->count;
+	bool all_answered = answered + 1 == e->count && !is_probe(e->l);
 
 	return e->refused || (all_answered && !e->data_sent && !letter_has(e->l, LETTER_ACCEPTED));
 }

@@ -223,6 +223,8 @@ static const struct rule rules[] = {
 	{ "reject_unlisted_sender", reject_unlisted, ARG_NONE, ABOUT_SENDER },
 	{ "reject_unlisted_recipient", reject_unlisted, ARG_NONE, ABOUT_RECIPIENT },
 	{ "check_recipient_maps", reject_unlisted, ARG_NONE, ABOUT_RECIPIENT },
+	{ "reject_unverified_sender", reject_unverified, ARG_NONE, ABOUT_SENDER },
+	{ "reject_unverified_recipient", reject_unverified, ARG_NONE, ABOUT_RECIPIENT },
 	{ "reject_multi_recipient_bounce", reject_multi_recipient_bounce, ARG_NONE, 0 },
 	{ "reject_sender_login_mismatch", reject_sender_login, ARG_NONE, SENDER_LOGIN_MISMATCH },
 	{ "reject_authenticated_sender_login_mismatch", reject_sender_login, ARG_NONE, SENDER_LOGIN_AUTHENTICATED },

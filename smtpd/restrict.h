@@ -125,5 +125,7 @@ enum decision reject_rbl_client(struct check *c, const struct use *u);
 enum decision reject_rhsbl(struct check *c, const struct use *u);
 enum decision permit_dnswl_client(struct check *c, const struct use *u);
 enum decision permit_rhswl_client(struct check *c, const struct use *u);
+/* verify.c */
+enum decision reject_unverified(struct check *c, const struct use *u);
 /* policy.c */
 enum decision check_policy_service(struct check *c, const struct use *u);

@@ -80,7 +80,7 @@ struct job_outcome {
 	uint32_t index;
 	enum verdict_class class; /* OK delivered, TEMP deferred, PERM bounced */
 	bool passed_on;           /* OK, and the server that has it now answers for NOTIFY=SUCCESS (RFC 3461 5.2.1) */
-	struct span reason;       /* of TEMP or PERM, as in the journal, for listings; empty: to be read there */
+	struct span reason;       /* of TEMP or PERM, as in the journal, for listings; empty: to be read there. Of a probe always */
 };
 
 struct job_result {

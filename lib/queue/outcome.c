@@ -81,7 +81,12 @@ struct verdict outcome_final(struct verdict v)
 	return final;
 }
 
-static const char *status_str(const struct verdict *v)
+static bool is_probe(const struct job_message *m)
+{
+	return (m->flags & QUEUE_PROBE) != 0;
+}
+
+static const char *status_str(const struct job_message *m, const struct verdict *v)
 {
 	static const char *const names[] = {
 		[VERDICT_OK] = "sent",
@@ -89,6 +94,10 @@ static const char *status_str(const struct verdict *v)
 		[VERDICT_PERM] = "bounced",
 	};
 
+	if (is_probe(m) && v->class == VERDICT_OK)
+		return "deliverable";
+	if (is_probe(m))
+		return conf->address_verify_negative_cache ? "undeliverable" : "undeliverable-but-not-cached";
 	return is_soft(v) ? "SOFTBOUNCE" : names[v->class];
 }
 
@@ -105,10 +114,13 @@ void outcome_log(const struct job_message *m, const struct job_rcpt *r, const st
 	if (o->conn_use > 1)
 		buf_addf(&conn_use, "conn_use=%u, ", o->conn_use);
 	put_delays(&delays, m, o);
-	final_dsn(&o->verdict, dsn);
+	if (is_probe(m))
+		memcpy(dsn, o->verdict.dsn, sizeof dsn);
+	else
+		final_dsn(&o->verdict, dsn);
 	log_info("%s: to=<" SPAN_FMT ">, %srelay=" SPAN_FMT ", %s%s, dsn=%s, status=%s (" SPAN_FMT ")", m->id,
 		 SPAN_ARG(r->address), buf_cstr(&orig_to), SPAN_ARG(o->relay.len ? o->relay : SPAN("none")),
-		 buf_cstr(&conn_use), buf_cstr(&delays), dsn, status_str(&o->verdict), SPAN_ARG(o->verdict.text));
+		 buf_cstr(&conn_use), buf_cstr(&delays), dsn, status_str(m, &o->verdict), SPAN_ARG(o->verdict.text));
 	buf_free(&orig_to);
 	buf_free(&conn_use);
 	buf_free(&delays);
@@ -151,14 +163,18 @@ static bool write_journal(const struct job_message *m, const struct outcome *of)
 
 	if (m->nrcpts == 0)
 		return true;
-	if (m->last && all_delivered(m, of)) {
+	if (m->last && (is_probe(m) || all_delivered(m, of))) {
 		if (queue_remove(m->id, &m->place) < 0)
 			log_warn("%s: cannot remove the delivered message: %s", m->id, strerrordesc_np(errno));
 		return true;
 	}
 	entries = mem_realloc_array(NULL, m->nrcpts, sizeof *entries);
-	for (size_t i = 0; i < m->nrcpts; i++)
+	for (size_t i = 0; i < m->nrcpts; i++) {
 		durable |= make_entry(m->rcpts[i].index, &of[i], &entries[i]);
+		if (is_probe(m)) /* done with, whatever it was; should it be lost, it is asked again */
+			entries[i].type = QUEUE_REC_DELIVERED;
+	}
+	durable = durable && !is_probe(m);
 	written = queue_journal(m->id, &m->place, entries, m->nrcpts, durable) == 0;
 	if (!written)
 		log_warn("%s: cannot journal what happened to %zu recipients: %s", m->id, m->nrcpts,
@@ -173,6 +189,11 @@ static enum verdict_class told_class(const struct verdict *v, bool written)
 	enum verdict_class class = final_class(v);
 
 	return class == VERDICT_PERM && !written ? VERDICT_TEMP : class;
+}
+
+static struct job_outcome told_probe(uint32_t index, const struct outcome *o)
+{
+	return (struct job_outcome){ index, o->verdict.class, false, span_head(o->verdict.text, QUEUE_REASON_MAX) };
 }
 
 static struct job_outcome told_outcome(uint32_t index, const struct outcome *o, bool written)
@@ -194,7 +215,8 @@ static bool put_result(const struct job_message *m, const struct outcome *of, bo
 	result.noutcomes = m->nrcpts;
 	result.outcomes = m->nrcpts ? mem_realloc_array(NULL, m->nrcpts, sizeof *result.outcomes) : NULL;
 	for (size_t i = 0; i < m->nrcpts; i++)
-		result.outcomes[i] = told_outcome(m->rcpts[i].index, &of[i], written);
+		result.outcomes[i] = is_probe(m) ? told_probe(m->rcpts[i].index, &of[i])
+						 : told_outcome(m->rcpts[i].index, &of[i], written);
 	ok = job_add_result(frame, &result);
 	free(result.outcomes);
 	return ok;

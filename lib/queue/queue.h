@@ -44,6 +44,7 @@ enum {
 	QUEUE_LOCAL = 16,    /* came from sendmail(1) or from a program of ours */
 	QUEUE_BOUNCE = 32,   /* a notice of ours */
 	QUEUE_ON_HOLD = 64,  /* held from the start; set `held' too */
+	QUEUE_PROBE = 128,   /* not to be delivered: would it be? The result goes into the cache of verify.h, never to a sender */
 };
 
 enum queue_state {

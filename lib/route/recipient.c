@@ -41,10 +41,21 @@ static struct verdict refuse(struct arena *a, enum route_class class, int *code_
 	return verdict_make(a, *code_r < 500 ? "4.1.1" : "5.1.1", "User unknown in %s table", tables[class]);
 }
 
+/* Other sites ask back whether the sender of our probes exists: address_verify_sender, with something behind it. */
+static bool is_verify_sender(struct span local)
+{
+	struct span name = addr_split(span_cstr(conf->address_verify_sender)).local;
+
+	if (conf->address_verify_sender_ttl_ms)
+		local = span_head(local, name.len);
+	return name.len && span_ieq(local, name);
+}
+
 /* RFC 5321 4.5.1: mail for the postmaster is taken; notices, and notices about them, have these names of ours. */
 static bool always_exists(struct span local)
 {
-	return span_iis(local, "postmaster") || span_iis(local, "MAILER-DAEMON") || span_iis(local, conf->double_bounce_sender);
+	return span_iis(local, "postmaster") || span_iis(local, "MAILER-DAEMON") || span_iis(local, conf->double_bounce_sender) ||
+	       is_verify_sender(local);
 }
 
 /* transport_maps may say that nothing can be sent there: error:5.1.2 text, retry:text. False: the address has a way. */

@@ -168,6 +168,7 @@ void route_init(void)
 	t->virtual_mailbox = map_list_open(conf->virtual_mailbox_maps);
 	t->relay_recipients = map_list_open(conf->relay_recipient_maps);
 	t->transport = map_list_open(conf->transport_maps);
+	t->probe_transport = map_list_open(conf->address_verify_transport_maps);
 	t->nown = 0;
 	add_list("inet_interfaces", conf->inet_interfaces);
 	t->ninterfaces = t->nown;

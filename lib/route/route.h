@@ -33,6 +33,10 @@ enum route_class route_class_of(struct span domain, bool *temp_r); /* temp_r: a 
 enum map_status route_resolve(struct arena *a, struct span address, struct route *route_r)
     __attribute__((warn_unused_result));
 
+/* The same for a probe letter: address_verify_transport_maps and so on. */
+enum map_status route_resolve_probe(struct arena *a, struct span address, struct route *route_r)
+    __attribute__((warn_unused_result));
+
 /* By a content filter instead: "transport:nexthop"; without a next hop it is the domain of the address. */
 void route_filtered(struct arena *a, struct span filter, struct span address, struct route *route_r);
 

@@ -9,7 +9,7 @@ enum { ROUTE_OWN_ADDRS_MAX = 512 };
 
 struct route_tables {
 	struct match *mydestination, *virtual_alias_domains, *virtual_mailbox_domains, *relay_domains, *mynetworks;
-	struct map_list *local_recipients, *virtual_alias, *virtual_mailbox, *relay_recipients, *transport;
+	struct map_list *local_recipients, *virtual_alias, *virtual_mailbox, *relay_recipients, *transport, *probe_transport;
 	struct netaddr own[ROUTE_OWN_ADDRS_MAX]; /* inet_interfaces and proxy_interfaces */
 	size_t nown;
 	size_t ninterfaces; /* so many of them are of inet_interfaces */
