@@ -67,10 +67,21 @@ bool dest_rests(struct dest *d)
 	return true;
 }
 
+/* Letters for this mailbox go on coming: opening and locking it is most of the work, so it is done for more of them. */
+static void gather_on(struct dest *d)
+{
+	int64_t until = clock_deadline(d->transport->gather_ms);
+
+	if (d->ntasks > 1 && d->ntasks > d->gathered && until <= d->gather_until_ms)
+		d->rest_until_ms = until;
+	d->gathered = d->ntasks;
+}
+
 static void rest_over(struct loop_timer *timer)
 {
 	struct dest *d = list_entry(timer, struct dest, rest);
 
+	gather_on(d);
 	dest_update_ready(d);
 	transport_run(d->transport);
 }

@@ -100,6 +100,8 @@ struct dest {
 	bool probing;
 	int64_t down_since_ms;
 	int64_t rest_until_ms;       /* <transport>_destination_rate_delay: no job before */
+	int64_t gather_until_ms;     /* a mailbox rests longer while letters for it go on coming, but not longer than this */
+	unsigned gathered;           /* tasks when that was last looked at */
 	struct loop_timer rest;
 	int64_t recovered_us;        /* wall time of the last return from DOWN */
 	char reason[QUEUE_REASON_MAX + 1];

@@ -22,6 +22,7 @@ enum {
 	RETRY_FIRST_MS = 500,
 	RETRY_MAX_MS = 60 * 1000,
 	AGENT_IDLE_MS = 30 * 1000,
+	GATHER_TIMES = 4, /* mailbox_batch_delay, at most, while more and more letters for the mailbox come */
 	TURN_MESSAGES = 100,
 	LOOK_FOR_OWN = 32, /* destinations an agent looks at to find one it had before */
 	STRAYS_MS = 200
@@ -263,6 +264,8 @@ static void delivery_over(struct dest *d)
 	d->busy--;
 	t->busy--;
 	d->rest_until_ms = pause ? clock_deadline(pause) : 0;
+	d->gather_until_ms = t->dest_delay_ms ? 0 : clock_deadline(t->gather_ms * GATHER_TIMES);
+	d->gathered = d->ntasks;
 	t->rest_until_ms = clock_deadline(t->delay_ms);
 }
 
@@ -419,7 +422,7 @@ static bool send_job(struct agent *g, struct dest *d)
 	g->waiting = g->nparts;
 	g->turn += (unsigned)job.nmessages;
 	g->dest = d;
-	g->warm = true;
+	g->warm = !is_mailbox(d->transport); /* local has nothing to let go of */
 	d->busy++;
 	d->transport->busy++;
 	dest_update_ready(d);
