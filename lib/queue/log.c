@@ -192,7 +192,8 @@ bool log_takes(size_t len)
 
 static void sleep_on(_Atomic uint32_t *word, uint32_t value)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0); /* woken, too late or interrupted: the caller looks again */
+	/* Woken, too late or interrupted: the caller looks again. */
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
 }
 
 static void wake_sleepers(_Atomic uint32_t *word, int n)

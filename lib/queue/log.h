@@ -17,8 +17,8 @@
  *
  * Records are written in order by one thread at a time, so a durable record has no hole before it. A segment whose records are all
  * DONE is used again with another generation; records of an older one do not count. What a rush left over keeps its name, but gives
- * its space back (trim.c). The number is random: a letter that holds what looks like a record, lying where a later use of the segment
- * ends, must not be taken for one.
+ * its space back (trim.c). The number is random: a letter that holds what looks like a record, lying where a later use of the
+ * segment ends, must not be taken for one.
  */
 #pragma once
 #include <sys/uio.h>
