@@ -8,6 +8,8 @@ unsigned sasl_offer(const struct login *l)
 {
 	unsigned offer = l->tls ? login_mechanisms : login_mechanisms & ~SASL_PLUS;
 
+	if (starttls_missing(l)) /* not even a proof that shows no password */
+		return 0;
 	return plain_is_fine(l) ? offer : offer & ~SASL_IN_CLEAR;
 }
 
@@ -18,7 +20,7 @@ enum sasl_mech sasl_choose(struct login *l, struct span name, bool *in_clear_r)
 	*in_clear_r = false;
 	if (!(login_mechanisms & SASL_BIT(mech)))
 		return SASL_NO_MECHANISM;
-	*in_clear_r = (SASL_BIT(mech) & SASL_IN_CLEAR) && !password_allowed(l);
+	*in_clear_r = ((SASL_BIT(mech) & SASL_IN_CLEAR) || starttls_missing(l)) && !password_allowed(l);
 	return *in_clear_r || (sasl_offer(l) & SASL_BIT(mech)) ? mech : SASL_NO_MECHANISM;
 }
 

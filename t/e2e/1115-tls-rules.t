@@ -26,7 +26,7 @@ for my $command ('link set lo up', map { "addr add $_/32 dev lo" } $server, $cli
 
 my $privacy = qr/NO \[PRIVACYREQUIRED\]/;
 my %main = (auth_failure_delay => '10ms', login_trusted_networks => '10.144.7.0/24', login_timeout => '3s', smtpd_starttls_timeout => '3s', smtpd_tls_security_level => 'may',
-	smtpd_sasl_auth_enable => 'yes');
+	smtpd_sasl_auth_enable => 'yes', auth_mechanisms => 'plain cram-md5');
 my $p = Posthouse->new(address => $server, tls => 1, main => \%main)->start;
 my $d = $p->dir;
 my $plain = encode_base64("\0alice\0" . $p->password('alice'), '');
@@ -51,6 +51,12 @@ for my $case ([ 'yes', 'yes', 0, 1 ], [ 'yes', 'no', 1, 1 ], [ 'required', 'yes'
 		is $greeting =~ /AUTH=PLAIN/ ? 1 : 0, $may, 'AUTH=PLAIN says so';
 		is $greeting =~ /STARTTLS/ ? 1 : 0, $tls, 'STARTTLS';
 		$c->imap('LOGIN alice wrong', $may ? qr/NO \[AUTHENTICATIONFAILED\]/ : $privacy);
+		if ($ssl eq 'required') { # no login at all, whatever it shows
+			unlike $greeting, qr/AUTH=/, 'no mechanism';
+			$c->imap('AUTHENTICATE CRAM-MD5', $privacy);
+		} else {
+			like $greeting, qr/AUTH=CRAM-MD5/, 'CRAM-MD5 shows no password';
+		}
 		$c->imap("AUTHENTICATE PLAIN $plain", $may ? qr/ OK / : $privacy);
 		$c = from($client, 'pop3');
 		$c->expect(qr/^\+OK/);
