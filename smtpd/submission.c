@@ -60,8 +60,9 @@ struct span submission_fields(struct smtpd_session *s, struct span header)
 static void hold(struct smtpd_session *s, const char *what, uint32_t sent, int64_t limit)
 {
 	s->txn.actions.hold = true;
-	log_warn("%s: hold: account " SPAN_FMT " is past its daily limit, %u %s of %lld: `postsuper -H %s' lets it go",
-		 s->txn.env.id, SPAN_ARG(s->sasl_user), sent, what, (long long)limit, s->txn.env.id);
+	log_warn("%s: hold: account " SPAN_FMT " is past its daily limit, %u %s of %lld: `postsuper -H %s' lets it go, "
+		 "`postsuper -a " SPAN_FMT " -H ALL' all of the account",
+		 s->txn.env.id, SPAN_ARG(s->sasl_user), sent, what, (long long)limit, s->txn.env.id, SPAN_ARG(s->sasl_user));
 }
 
 void submission_count(struct smtpd_session *s)

@@ -36,6 +36,7 @@ static struct verb verbs[] = {
 	{ 'f', QUEUE_REC_EXPIRE, "expired", "Force-expired", 0 }, /* and released from hold */
 };
 
+static const char *account; /* only messages of this SASL account; NULL: of anybody */
 static int qmgr = -1;
 static int maillog = -1; /* maillog_file; -1: syslog */
 static bool failed;
@@ -109,6 +110,11 @@ static bool applies(const struct verb *v, const struct queue_envelope *env)
 	return v->letter != 'e' || !env->expired;
 }
 
+static bool of_account(const struct queue_envelope *env)
+{
+	return account == NULL || span_is(env->sasl_user, account);
+}
+
 /* What postsuper -d ALL deferred, -H ALL hold mean by a queue. */
 static bool in_queue(const struct queue_envelope *env, const char *queue)
 {
@@ -139,12 +145,16 @@ static void change_message(struct verb *v, const char *id, const struct queue_pl
 	char line[128];
 	struct queue_message *m = NULL;
 	enum queue_status status = queue_open(id, place, &m);
-	bool wanted = status == QUEUE_OK && in_queue(queue_envelope(m), queue) && applies(v, queue_envelope(m));
+	bool wanted = false;
 
-	if (status == QUEUE_OK)
+	if (status == QUEUE_OK) {
+		const struct queue_envelope *env = queue_envelope(m);
+
+		wanted = in_queue(env, queue) && of_account(env) && applies(v, env);
 		queue_close(m);
+	}
 	/* A damaged message can be deleted like any other. */
-	wanted |= status == QUEUE_CORRUPT && v->letter == 'd';
+	wanted |= status == QUEUE_CORRUPT && v->letter == 'd' && account == NULL;
 	if (status == QUEUE_CORRUPT && !wanted)
 		log_warn("%s: the queue file is damaged", id);
 	if (status == QUEUE_ERROR) {
@@ -264,7 +274,7 @@ static bool become_mail_owner(void)
 static int usage(void)
 {
 	log_error(
-	    "usage: postsuper [-c config_dir] [-d | -h | -H | -r | -e | -f queue_id | ALL | -] [-s] [-p] [queue ...]");
+	    "usage: postsuper [-c config_dir] [-a account] [-d | -h | -H | -r | -e | -f queue_id | ALL | -] [-s] [-p] [queue ...]");
 	return EX_USAGE;
 }
 
@@ -325,9 +335,11 @@ int main(int argc, char **argv)
 	int letter;
 
 	log_open("postsuper", LOG_TO_STDERR, -1, 0);
-	while ((letter = getopt(argc, argv, "c:d:e:f:h:H:pr:sv")) != -1) {
+	while ((letter = getopt(argc, argv, "a:c:d:e:f:h:H:pr:sv")) != -1) {
 		if (letter == 'c')
 			dir = optarg;
+		else if (letter == 'a')
+			account = optarg;
 		else if (letter == 's' || letter == 'p')
 			check = true;
 		else if (letter != 'v' && (letter == '?' || n == ACTIONS_MAX))

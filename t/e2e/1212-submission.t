@@ -84,5 +84,19 @@ $id = letter($c, 'carol@example.test', [ map { "$_\@elsewhere.test" } 1 .. 4 ], 
 ok !$p->log_count(qr/$id: hold/), 'the same again';
 $id = letter($c, 'carol@example.test', '5@elsewhere.test', "Subject: 5\r\n\r\n");
 like $p->wait_log(qr/$id: hold: /), qr/account carol is past its daily limit, 5 new recipients of 4/, 'a fifth';
+
+# All that is held of one account, and of no other.
+my $id3 = letter($other, 'alice@example.test', 'bob@example.test', "Subject: nine\r\n\r\n");
+$p->wait_log(qr/$id3: hold: /);
+($status, $list) = $p->tool('postsuper', '-a', 'ali', '-H', 'ALL');
+is "$status$list", '0', 'nothing is held of another account';
+($status, $list) = $p->tool('postsuper', '-a', 'alice', '-H', 'ALL');
+is $status, 0, 'postsuper -a';
+like $list, qr/^postsuper: $_: released from hold$/m, "$_ is released" for $id2, $id3;
+like $list, qr/Released from hold: 2 messages/, 'and nothing else';
+delivered('bob', $_) for $id2, $id3;
+like + ($p->tool('postqueue', '-p'))[1], qr/^$id!/m, 'that of the other account is still held';
+($status, $list) = $p->tool('postsuper', '-a', 'carol', '-d', 'ALL', 'hold');
+like $list, qr/^postsuper: $id: removed$/m, 'until it is thrown away';
 $p->stop;
 done_testing;
