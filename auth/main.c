@@ -144,6 +144,8 @@ static enum handover_code identify(struct attempt *at, struct user *u)
 	default:
 		return HANDOVER_TEMP;
 	}
+	if (u->disabled)
+		return HANDOVER_DISABLED;
 	if (conf_unprivileged(conf))
 		return HANDOVER_OK;
 	if (u->uid == 0 || (int64_t)u->uid < conf->first_valid_uid) {

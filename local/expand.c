@@ -435,6 +435,10 @@ static void expand_user(struct expansion *x, const struct context *ctx, struct r
 	case MAP_OK:
 		break;
 	}
+	if (r->account.disabled) { /* what was taken before waits for an end of that, or of its time */
+		add_fail(x, ctx, r->address, verdict_make(x->a, "4.2.1", "mailbox is disabled"));
+		return;
+	}
 	if (ctx->resubmit.ptr && !span_eq(ctx->resubmit, r->account.name)) {
 		if (!seen_once(x, "address", r->address))
 			add(x, ctx, ACTION_FORWARD, r->address);

@@ -60,6 +60,25 @@ static void add(struct transaction *t, struct span address, const struct queue_r
 		r->original = SPAN_NONE;
 }
 
+/* One mailbox that is disabled or full: said now, not by a notice later. Of a list of recipients the others are not to suffer. */
+static bool mailbox_takes(struct smtpd_session *s, struct span address, const struct queue_rcpt *like)
+{
+	struct verdict v;
+	const char *text;
+	int code;
+
+	if (s->is_sendmail || !conf->smtpd_reject_unlisted_recipient || s->txn.actions.discard)
+		return true;
+	v = route_mailbox(&s->cmd, address, s->txn.size, &code);
+	if (v.class == VERDICT_OK)
+		return true;
+	text = arena_printf(&s->cmd, "%d %s <" SPAN_FMT ">: Recipient address rejected: " SPAN_FMT, code, v.dsn,
+			    SPAN_ARG(like->original), SPAN_ARG(v.text));
+	log_reject(s, "RCPT", text, like->original);
+	reply(s, "%s", text);
+	return false;
+}
+
 /* Whom the recipient stands for. False: refused, the reply is given. */
 static bool expand(struct smtpd_session *s, struct span address, const struct queue_rcpt *like)
 {
@@ -76,6 +95,8 @@ static bool expand(struct smtpd_session *s, struct span address, const struct qu
 		reply(s, "451 4.3.5 <" SPAN_FMT ">: Alias expansion error", SPAN_ARG(like->original));
 		return false;
 	}
+	if (n == 1 && !mailbox_takes(s, list[0], like))
+		return false;
 	begin_message(s);
 	for (size_t i = 0; i < n; i++)
 		add(&s->txn, list[i], like);

@@ -32,10 +32,12 @@ static void take_extra(struct span extra, struct passwd_line *out)
 	};
 	struct span word;
 
-	while (span_word(&extra, " \t", &word))
+	while (span_word(&extra, " \t", &word)) {
+		out->disabled |= span_is(word, "disabled") || span_is(word, "disabled=yes") || span_is(word, "disabled=y");
 		for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 			if (span_starts(word, known[i].name))
 				*known[i].value = span_skip(word, strlen(known[i].name));
+	}
 }
 
 bool passwd_line_parse(struct span line, struct passwd_line *out)

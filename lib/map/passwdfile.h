@@ -4,8 +4,9 @@
  *
  *	name:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
  *
- * Fields may be missing from the right; uid and gid are numbers or names. Extra fields are separated by blanks; those
- *that matter are userdb_mail=, userdb_home=, userdb_uid=, userdb_gid=. Lines that begin with # are comments.
+ * Fields may be missing from the right; uid and gid are numbers or names. Extra fields are separated by blanks; those that
+ * matter are userdb_mail=, userdb_home=, userdb_uid=, userdb_gid=, and disabled (or disabled=yes). Lines that begin with # are
+ * comments.
  */
 #pragma once
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 
 struct passwd_line {
 	struct span name, hash, uid, gid, home, shell, mail; /* empty: not given */
+	bool disabled;
 };
 
 struct passwd_file {

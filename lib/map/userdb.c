@@ -284,6 +284,7 @@ static enum map_status from_line(struct arena *a, const char *path, const struct
 	struct user u = { .name = arena_span(a, line->name),
 			  .home = arena_cstr(a, line->home.len ? line->home : SPAN("/nonexistent")),
 			  .shell = arena_cstr(a, line->shell),
+			  .disabled = line->disabled,
 			  .mail_location = line->mail.len ? arena_cstr(a, line->mail) : NULL };
 
 	if (conf_unprivileged(conf))

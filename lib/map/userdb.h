@@ -18,6 +18,7 @@ struct user {
 	gid_t gid;
 	const char *home;
 	const char *shell;
+	bool disabled;             /* extra field `disabled' of a passwd-file: no login, no mail */
 	const char *mail_location; /* extra field userdb_mail of a passwd-file, or NULL */
 };
 

@@ -52,6 +52,12 @@ enum map_status route_is_ours(struct span domain);
 struct verdict route_recipient(struct arena *a, struct span address, int *code_r);
 
 /*
+ * Can the mailbox of this recipient, which exists, take a message of size bytes (0: not known)? Not when its account is disabled
+ * (550, "5.2.1") or its mbox full (452, "4.2.2"); OK whenever that cannot be seen. address is rewritten.
+ */
+struct verdict route_mailbox(struct arena *a, struct span address, uint64_t size, int *code_r);
+
+/*
  * virtual_alias_maps, recursively (depth 20, at most max results, duplicates removed). Results in a; an address without
  * an alias gives itself. MAP_TEMP: a table could not be asked; MAP_NOTFOUND: loop or too many (log says which).
  */
