@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
 #include <time.h>
 
 #include "imapd/box.h"
@@ -107,6 +108,54 @@ static bool sent(struct search_msg *m, const struct search_node *n)
 	       by_day(n->key, date_day(date), n->day);
 }
 
+/* Fields that are often looked for are kept with the index, by these names. */
+static struct span kept_name(const char *field)
+{
+	static const struct {
+		const char *field, *name;
+	} kept[] = { { "subject", "Hs" }, { "from", "Hf" }, { "to", "Ht" }, { "cc", "Hc" }, { "bcc", "Hb" } };
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (span_iis(span_cstr(field), kept[i].field))
+			return span_cstr(kept[i].name);
+	return SPAN_NONE;
+}
+
+/* Under no lock. get: look it up, else keep it. */
+static bool kept(struct search_msg *m, struct store_item *item, bool get)
+{
+	struct session *s = m->s;
+	bool known = false;
+	uint32_t seq;
+
+	box_lock(s->box);
+	seq = view_seq(s, m->at);
+	if (seq != 0 && get)
+		known = mailbox_items(s->mb, seq, item, 1, &s->msg);
+	else if (seq != 0)
+		mailbox_items_put(s->mb, seq, item, 1);
+	box_unlock(s->box);
+	return known;
+}
+
+static bool header(struct search_msg *m, const struct search_node *n)
+{
+	struct store_item item = { .name = kept_name(n->field) };
+
+	if (item.name.len == 0)
+		return load(m) && search_header(m, n->field, n->text);
+	if (!kept(m, &item, true)) {
+		if (!load(m))
+			return false;
+		if (!search_field_text(m, n->field, &item.value))
+			return search_header(m, n->field, n->text);
+		kept(m, &item, false);
+	}
+	if (n->text.len == 0)
+		return item.value.len > 0;
+	return item.value.len > 0 && memmem(item.value.ptr, item.value.len, n->text.ptr, n->text.len) != NULL;
+}
+
 static bool any(struct search_msg *m, const struct search_node *n)
 {
 	for (const struct search_node *c = n->child; c != NULL; c = c->next)
@@ -161,7 +210,7 @@ static bool holds(struct search_msg *m, const struct search_node *n)
 	case KEY_SENTSINCE:
 		return sent(m, n);
 	case KEY_HEADER:
-		return load(m) && search_header(m, n->field, n->text);
+		return header(m, n);
 	case KEY_BODY:
 		return load(m) && search_body(m, n->text);
 	case KEY_TEXT:

@@ -7,7 +7,7 @@
 #include "lib/proto/header.h"
 #include "lib/proto/mime_text.h"
 
-enum { RAW_MAX = 64 * 1024 * 1024, PIECE = 1024 * 1024, STEP = 256 * 1024 };
+enum { RAW_MAX = 64 * 1024 * 1024, PIECE = 1024 * 1024, STEP = 256 * 1024, FIELD_TEXT_MAX = 16 * 1024 };
 
 /* Code points of two octets that have a lower case of two octets. 0: none. */
 static unsigned fold2(unsigned c)
@@ -66,6 +66,30 @@ bool search_header(struct search_msg *m, const char *field, struct span needle)
 		if (span_iis(f.name, field) && field_has(m, f.body, needle))
 			return true;
 	return false;
+}
+
+bool search_field_text(struct search_msg *m, const char *field, struct span *text_r)
+{
+	struct span rest = m->m.view.raw;
+	struct header_field f;
+	struct buf all;
+	bool whole = true;
+
+	buf_init(&all, FIELD_TEXT_MAX);
+	while (whole && header_next(&rest, &f)) {
+		if (!span_iis(f.name, field))
+			continue;
+		buf_reset(m->text);
+		whole = mime_words_decode(m->text, f.body) && span_chr(buf_span(m->text), '\0') < 0;
+		if (m->text->len > 0)
+			search_fold(m->text->ptr, m->text->len);
+		buf_add_span(&all, buf_span(m->text));
+		buf_addc(&all, '\0');
+	}
+	whole = whole && !all.overflow;
+	*text_r = arena_span(&m->s->msg, buf_span(&all));
+	buf_free(&all);
+	return whole;
 }
 
 /* Every field of a header, its name included. */

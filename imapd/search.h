@@ -92,5 +92,7 @@ void search_answer(struct session *s, const struct search_return *r, const char 
 /* Lower case of what has one: ASCII, Latin, Greek and Cyrillic letters, in place (no letter changes its length). */
 void search_fold(char *utf8, size_t len);
 bool search_header(struct search_msg *m, const char *field, struct span needle);
+/* What search_header looks at: decoded and folded, a NUL behind each field of this name. False: it is too long to be kept. */
+bool search_field_text(struct search_msg *m, const char *field, struct span *text_r);
 bool search_body(struct search_msg *m, struct span needle);
 bool search_text(struct search_msg *m, struct span needle); /* header and body */

@@ -81,6 +81,8 @@ my @table = (
 	'NOT (OR SEEN OR FLAGGED DELETED)', '',  'UNSEEN UNFLAGGED', '3',  '(UNSEEN) (NOT DELETED) TO two.test', '2',
 	'OR FROM alice SUBJECT third', '1 3',  'NOT FROM alice', '2 3',
 );
+push @table, map { ("HEADER $_ \"\"", $_ eq 'Subject' ? '1 2 3' : $_ eq 'Cc' ? '1' : '2') } qw(Subject Cc Bcc);
+@table = (@table, @table); # the second time the fields are in the index
 while (my ($key, $want) = splice @table, 0, 2) {
 	my ($head, $literal) = split /\{\d+\}\r\n/, $key;
 	my @l = eval { $c->imap(defined $literal ? "SEARCH $head\{" . length($literal) . "+}\r\n$literal" : "SEARCH $key") };
