@@ -184,10 +184,10 @@ static bool write_anew(struct folder *f)
 	uint64_t id = 0, *offs = mem_realloc_array(NULL, f->n + 1, sizeof *offs), at = 0;
 	struct index_new to;
 	struct buf b;
-	bool ok;
+	bool begun, ok;
 
 	buf_init(&b, HEADER + WINDOW + ENTRY_MAX + 2 * ENTRY_HEADER);
-	ok = getrandom(&id, sizeof id, 0) == sizeof id && id != 0 && index_new_begin(f, CACHE_FILE, &to);
+	begun = ok = getrandom(&id, sizeof id, 0) == sizeof id && id != 0 && index_new_begin(f, CACHE_FILE, &to);
 	put_header(f, &b, id);
 	for (size_t i = 0; i < f->n && ok; i++) {
 		struct rec *r = &f->recs[i];
@@ -208,6 +208,8 @@ static bool write_anew(struct folder *f)
 		ok = fs_write_all(to.fd, buf_span(&b)) == 0;
 	at += b.len;
 	buf_free(&b);
+	if (begun && !ok)
+		index_new_abort(&to);
 	if (ok && index_new_commit(f, CACHE_FILE, &to)) {
 		buf_reset(&c->pending);
 		buf_reset(&c->window);
