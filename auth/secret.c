@@ -172,9 +172,25 @@ static enum passdb_status scram_field(struct attempt *at, struct span field, con
 	return status;
 }
 
-/* --- CRAM-MD5 ------------------------------------------------------------------------------------------------------ */
+/* --- by MD5 -------------------------------------------------------------------------------------------------------- */
 
-static enum passdb_status cram_md5(const struct attempt *at, struct span field)
+static bool apop_digest(struct span text, struct span password, unsigned char *digest, unsigned *len_r)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	bool ok = md && EVP_DigestInit_ex(md, EVP_md5(), NULL) == 1 && EVP_DigestUpdate(md, text.ptr, text.len) == 1 &&
+		  EVP_DigestUpdate(md, password.ptr, password.len) == 1 && EVP_DigestFinal_ex(md, digest, len_r) == 1;
+
+	EVP_MD_CTX_free(md);
+	return ok;
+}
+
+static bool cram_digest(struct span text, struct span password, unsigned char *digest, unsigned *len_r)
+{
+	return HMAC(EVP_md5(), password.ptr, (int)password.len, (const unsigned char *)text.ptr, text.len, digest, len_r);
+}
+
+/* CRAM-MD5 and APOP: MD5 over the challenge and the password, in hex. */
+static enum passdb_status by_md5(const struct attempt *at, struct span field)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	char hex[MD5_HEX + 1];
@@ -184,7 +200,7 @@ static enum passdb_status cram_md5(const struct attempt *at, struct span field)
 
 	if (auth_scheme_parse(field, &password) != AUTH_SCHEME_PLAIN)
 		return PASSDB_MISMATCH;
-	if (!HMAC(EVP_md5(), password.ptr, (int)password.len, (const unsigned char *)text.ptr, text.len, digest, &len))
+	if (!(at->mech == SASL_APOP ? apop_digest : cram_digest)(text, password, digest, &len))
 		return PASSDB_MISMATCH;
 	for (unsigned i = 0; i < len && i < MD5_HEX / 2; i++)
 		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
@@ -202,5 +218,5 @@ enum passdb_status secret_verify(struct attempt *at, struct span field, const ch
 		return hash_verify(field, at->password, why_r);
 	if (sasl_mech_is_scram(at->mech))
 		return scram_field(at, field, why_r);
-	return at->mech == SASL_CRAM_MD5 ? cram_md5(at, field) : PASSDB_MISMATCH;
+	return at->mech == SASL_CRAM_MD5 || at->mech == SASL_APOP ? by_md5(at, field) : PASSDB_MISMATCH;
 }

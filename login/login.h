@@ -17,7 +17,7 @@
 #include "lib/service/sasl_talk.h"
 #include "lib/service/service.h"
 
-enum { BAD_COMMANDS_MAX = 10, SESSION_ID_BYTES = 12 };
+enum { BAD_COMMANDS_MAX = 10, SESSION_ID_BYTES = 12, TIMESTAMP_MAX = 320 };
 
 /* Why a session is over; the dialogue that finds out returns it, session_end says and logs it. */
 enum ending {
@@ -43,6 +43,7 @@ struct login {
 	bool secured;              /* passwords in clear are safe here */
 	struct tls_info *tls;      /* what the connection is protected by, on the heap; NULL: nothing */
 	char tls_why[TLS_WHY_MAX]; /* of a handshake that failed, for the log */
+	char timestamp[TIMESTAMP_MAX]; /* POP3: what APOP is to sign, "<x@host>"; "": there is no APOP */
 	int relay_fd;              /* our end of the pair whose other end auth got in place of a TLS client; -1 */
 	int64_t began_ms;
 	unsigned attempts, internal_failures, over_limit, bad_commands;

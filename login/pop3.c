@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* POP3 before login: the AUTHORIZATION state of RFC 1939, CAPA (RFC 2449), AUTH (RFC 5034), response codes (RFC 2449, 3206). */
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/conf/conf.h"
 #include "lib/proto/pop3_cmd.h"
+#include "lib/service/sasl_turn.h"
 #include "login/login.h"
 
 #define NOT_IN_CLEAR "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections."
@@ -16,7 +18,12 @@ struct pop3 {
 
 static void greet(struct login *l)
 {
-	stream_printf(l->io, "+OK %s\r\n", conf->login_greeting);
+	if (login_mechanisms & SASL_BIT(SASL_APOP) && !starttls_missing(l)) {
+		struct span nonce = sasl_nonce(&l->arena);
+
+		snprintf(l->timestamp, sizeof l->timestamp, "<" SPAN_FMT "@%s>", SPAN_ARG(nonce), conf->myhostname);
+	}
+	stream_printf(l->io, "+OK %s%s%s\r\n", conf->login_greeting, l->timestamp[0] ? " " : "", l->timestamp);
 }
 
 static void farewell(struct login *l, enum ending why)
@@ -152,6 +159,25 @@ static bool pass(struct pop3 *p, struct span password, enum ending *end_r)
 	return attempt(p->l, &c, end_r);
 }
 
+/* RFC 1939 7: the name, and MD5 of the greeting's timestamp and the password. */
+static bool apop(struct pop3 *p, struct span args, enum ending *end_r)
+{
+	struct credentials c = { .tag = SPAN_NONE };
+	ptrdiff_t blank = span_rchr(args, ' ');
+
+	if (p->l->timestamp[0] == '\0')
+		return bad(p->l, "Unknown command, or not permitted before login.", end_r);
+	if (blank <= 0 || args.len - (size_t)blank != 33)
+		return bad(p->l, "APOP expects a user name and a digest.", end_r);
+	question_init(p->l, &c.question, SPAN_NONE);
+	c.question.mechanism = SPAN("APOP");
+	c.question.user = span_head(args, (size_t)blank);
+	c.question.password = span_skip(args, (size_t)blank + 1);
+	c.question.message = span_cstr(p->l->timestamp);
+	p->user_len = 0;
+	return attempt(p->l, &c, end_r);
+}
+
 static bool authenticate(struct login *l, enum sasl_mech mech, struct span initial, enum ending *end_r)
 {
 	struct credentials c = { .tag = SPAN_NONE };
@@ -222,6 +248,8 @@ static bool dispatch(struct pop3 *p, const struct pop3_cmd *cmd, enum ending *en
 		return user(p, cmd->args, end_r);
 	case POP3_PASS:
 		return pass(p, cmd->args, end_r);
+	case POP3_APOP:
+		return apop(p, cmd->args, end_r);
 	case POP3_AUTH:
 		return auth(l, cmd->args, end_r);
 	default:

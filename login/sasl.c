@@ -6,7 +6,7 @@
 
 unsigned sasl_offer(const struct login *l)
 {
-	unsigned offer = l->tls ? login_mechanisms : login_mechanisms & ~SASL_PLUS;
+	unsigned offer = (l->tls ? login_mechanisms : login_mechanisms & ~SASL_PLUS) & ~SASL_BIT(SASL_APOP);
 
 	if (starttls_missing(l)) /* not even a proof that shows no password */
 		return 0;

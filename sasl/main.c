@@ -12,7 +12,7 @@ static void before_jail(void)
 {
 	struct span unknown;
 
-	sasl_mechanisms = sasl_mechs_parse(span_cstr(conf->auth_mechanisms), &unknown) & ~SASL_PLUS;
+	sasl_mechanisms = sasl_mechs_parse(span_cstr(conf->auth_mechanisms), &unknown) & ~(SASL_PLUS | SASL_BIT(SASL_APOP));
 	if (unknown.len)
 		log_warn("auth_mechanisms: " SPAN_FMT " is not known here", SPAN_ARG(unknown));
 }

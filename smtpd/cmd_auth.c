@@ -61,7 +61,7 @@ void smtpd_auth_init(void)
 	auth_dovecot_init();
 	if (auth_dovecot_used())
 		return;
-	configured = sasl_mechs_parse(span_cstr(conf->auth_mechanisms), &unknown);
+	configured = sasl_mechs_parse(span_cstr(conf->auth_mechanisms), &unknown) & ~SASL_BIT(SASL_APOP);
 	if (unknown.len)
 		log_warn("auth_mechanisms: " SPAN_FMT " is not known here", SPAN_ARG(unknown));
 	filter_configured();

@@ -8,6 +8,7 @@ static const char *const verbs[POP3_VERBS] = {
 	[POP3_CAPA] = "CAPA",       [POP3_STLS] = "STLS", [POP3_QUIT] = "QUIT", [POP3_STAT] = "STAT",
 	[POP3_LIST] = "LIST",       [POP3_RETR] = "RETR", [POP3_DELE] = "DELE", [POP3_RSET] = "RSET",
 	[POP3_NOOP] = "NOOP",       [POP3_TOP] = "TOP",   [POP3_UIDL] = "UIDL", [POP3_LAST] = "LAST",
+	[POP3_APOP] = "APOP",
 };
 
 const char *pop3_verb_str(enum pop3_verb verb)

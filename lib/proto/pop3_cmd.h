@@ -27,6 +27,7 @@ enum pop3_verb {
 	POP3_TOP,
 	POP3_UIDL,
 	POP3_LAST,
+	POP3_APOP,
 	POP3_VERBS,
 };
 

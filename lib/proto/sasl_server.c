@@ -20,6 +20,7 @@ static const char *const names[SASL_MECHS] = {
 	[SASL_SCRAM_SHA_256_PLUS] = "SCRAM-SHA-256-PLUS",
 	[SASL_OAUTHBEARER] = "OAUTHBEARER",
 	[SASL_XOAUTH2] = "XOAUTH2",
+	[SASL_APOP] = "APOP",
 };
 
 const char *sasl_mech_str(enum sasl_mech mech)
@@ -175,6 +176,7 @@ enum sasl_step sasl_server_step(struct sasl_server *s, struct span message)
 	case SASL_OAUTHBEARER:
 	case SASL_XOAUTH2:
 		return oauth(s, message);
+	case SASL_APOP:
 	case SASL_NO_MECHANISM:
 	case SASL_MECHS:
 		break;

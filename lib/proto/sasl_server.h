@@ -40,6 +40,7 @@ enum sasl_mech {
 	SASL_SCRAM_SHA_256_PLUS,
 	SASL_OAUTHBEARER,
 	SASL_XOAUTH2,
+	SASL_APOP, /* a command of POP3 (RFC 1939 7), no mechanism: it only has a name here, and is never offered */
 	SASL_MECHS,
 };
 
