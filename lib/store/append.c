@@ -80,23 +80,14 @@ static int open_spool(const struct store *s)
 
 enum store_status store_append_begin(struct store *s, struct span name, struct store_append **ap_r)
 {
-	struct arena a = ARENA_INIT;
 	struct store_append *ap;
-	struct span normal;
-	enum store_status st = STORE_BADNAME;
-	bool selectable = false;
+	struct folder *f;
+	enum store_status st = folder_named(s, name, &f);
 
-	if (names_normal(&a, name, &normal))
-		st = store_exists(s, normal, &selectable);
-	if (st == STORE_OK && !selectable)
-		st = STORE_NOTFOUND;
-	if (st != STORE_OK) {
-		arena_free(&a);
+	if (st != STORE_OK)
 		return st;
-	}
 	ap = mem_zalloc(sizeof *ap);
-	ap->f = folder_get(s, normal);
-	arena_free(&a);
+	ap->f = f;
 	ap->fd = open_spool(s);
 	buf_init(&ap->out, 4 * CHUNK);
 	if (ap->fd < 0) {

@@ -174,6 +174,23 @@ enum store_status store_exists(struct store *s, struct span name, bool *selectab
 	return st;
 }
 
+enum store_status folder_named(struct store *s, struct span name, struct folder **f_r)
+{
+	struct arena a = ARENA_INIT;
+	struct span normal;
+	enum store_status st = STORE_BADNAME;
+	bool selectable = false;
+
+	if (names_normal(&a, name, &normal))
+		st = store_exists(s, normal, &selectable);
+	if (st == STORE_OK && !selectable)
+		st = STORE_NOTFOUND;
+	if (st == STORE_OK)
+		*f_r = folder_get(s, normal);
+	arena_free(&a);
+	return st;
+}
+
 enum store_status store_create(struct store *s, struct span name)
 {
 	struct arena a = ARENA_INIT;

@@ -370,7 +370,8 @@ static bool append(struct folder *f, struct buf *state)
 	if (fd < 0)
 		return false;
 	buf_init(&out, x->whole + SLACK);
-	ok = flock(fd, LOCK_EX) == 0 && fstat(fd, &st) == 0 && st.st_dev == x->dev && st.st_ino == x->ino &&
+	/* Who has to wait writes a file of its own instead. */
+	ok = flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_dev == x->dev && st.st_ino == x->ino &&
 	     (uint64_t)st.st_size == x->end;
 	if (ok) {
 		put_gone(f, &out);

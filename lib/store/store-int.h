@@ -204,6 +204,8 @@ enum store_status mbox_list(struct store *s, struct folder_list *l);
 enum store_status maildir_list(struct store *s, struct folder_list *l);
 /* Does a folder of this name exist, and can it hold mail? */
 enum store_status store_exists(struct store *s, struct span name, bool *selectable_r);
+/* The folder that a client calls name, for folder_put; BADNAME, NOTFOUND (also when it cannot hold mail), or what is wrong. */
+enum store_status folder_named(struct store *s, struct span name, struct folder **f_r);
 
 /* --- append.c --------------------------------------------------------------------------------------------------------- */
 struct append_msg {

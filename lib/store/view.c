@@ -107,23 +107,14 @@ static void view_update(struct mailbox *mb, bool may_expunge, const struct mailb
 
 enum store_status store_select(struct store *s, struct span name, bool read_only, struct mailbox **mb_r)
 {
-	struct arena a = ARENA_INIT;
 	struct mailbox *mb;
-	struct span normal;
-	enum store_status st = STORE_BADNAME;
-	bool selectable = false;
+	struct folder *f;
+	enum store_status st = folder_named(s, name, &f);
 
-	if (names_normal(&a, name, &normal))
-		st = store_exists(s, normal, &selectable);
-	if (st == STORE_OK && !selectable)
-		st = STORE_NOTFOUND;
-	if (st != STORE_OK) {
-		arena_free(&a);
+	if (st != STORE_OK)
 		return st;
-	}
 	mb = mem_zalloc(sizeof *mb);
-	mb->f = folder_get(s, normal);
-	arena_free(&a);
+	mb->f = f;
 	mb->read_only = read_only;
 	mb->watch_fd = -1;
 	st = mailbox_sync(mb, true, NULL);
@@ -468,20 +459,11 @@ enum store_status mailbox_expunge(struct mailbox *mb, bool (*which)(uint32_t seq
 
 enum store_status store_status_of(struct store *s, struct span name, struct store_counts *c)
 {
-	struct arena a = ARENA_INIT;
-	struct span normal;
-	enum store_status st = STORE_BADNAME;
-	bool selectable = false;
 	struct folder *f;
+	enum store_status st = folder_named(s, name, &f);
 
 	*c = (struct store_counts){ 0 };
-	if (names_normal(&a, name, &normal))
-		st = store_exists(s, normal, &selectable);
-	if (st == STORE_OK && !selectable)
-		st = STORE_NOTFOUND;
-	f = st == STORE_OK ? folder_get(s, normal) : NULL;
-	arena_free(&a);
-	if (f == NULL)
+	if (st != STORE_OK)
 		return st;
 	pthread_mutex_lock(&f->mu);
 	st = f->ops->refresh(f);
