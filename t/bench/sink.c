@@ -270,5 +270,6 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	run(listener, &listener, &signals, chatty);
 	report();
-	return 0;
+	fflush(stdout);
+	_exit(0); /* what is left of its clients goes with the process */
 }

@@ -49,7 +49,8 @@ sub new {
 	my %main = (%common, %{ $o{main} || {} });
 	$self->{pf} = Postfix->new(main => { %main, disable_dns_lookups => 'no', %{ $o{theirs} || {} } });
 	Posthouse::append_file($self->{pf}->dir . '/master.cf', $self->services($self->{pf}->address));
-	$self->{ph} = Posthouse->new(main => { %main, %{ $o{ours} || {} } }, %{ $o{instance} || {} });
+	# A process for each case: where all of them look for leaks before they end, a busy machine needs a while.
+	$self->{ph} = Posthouse->new(main => { %main, stop_timeout => '120s', %{ $o{ours} || {} } }, %{ $o{instance} || {} });
 	Posthouse::append_file($self->{ph}->dir . '/main.cf', "inet_interfaces = " . ($o{interfaces} || $self->{ph}->address) . "\n");
 	Posthouse::append_file($self->{ph}->dir . '/master.cf', $self->services($self->{ph}->address));
 	return $self;
