@@ -192,7 +192,7 @@ void session_run(const struct service_session *s, const struct protocol *p)
 	make_session_id(&l);
 	l.secured = is_local(&l);
 	if (l.secured || conf->login_client_connection_count_limit == 0 ||
-	    peers_enter(&l.remote, (uint32_t)conf->login_client_connection_count_limit, &place)) {
+	    peers_enter(&l.remote, (uint32_t)conf->login_client_connection_count_limit, &place, NULL)) {
 		why = converse(&l);
 		peers_leave(place);
 	}

@@ -9,6 +9,7 @@
 #include "lib/service/service.h"
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
+#include "smtpd/peaks.h"
 #include "smtpd/rates.h"
 #include "smtpd/session.h"
 #include "smtpd/starttls.h"
@@ -42,6 +43,12 @@ static void after_jail(void)
 		log_warn("no queue log, every message gets a file of its own: %m");
 }
 
+static void at_exit(void)
+{
+	peaks_leave();
+	job_announce_end();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct service smtpd = {
@@ -53,7 +60,8 @@ int main(int argc, char **argv)
 		.before_jail = before_jail,
 		.after_jail = after_jail,
 		.session = smtpd_session,
-		.at_exit = job_announce_end,
+		.tick = peaks_tick,
+		.at_exit = at_exit,
 	};
 
 	return service_main(argc, argv, &smtpd);

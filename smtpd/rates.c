@@ -16,6 +16,7 @@
 #include "lib/conf/conf.h"
 #include "lib/map/match.h"
 #include "lib/service/service.h"
+#include "smtpd/peaks.h"
 
 /* A client lives in one of the WAYS slots of its set; when they are taken, the one that began first gives way. */
 enum { SETS = 8192, WAYS = 4 };
@@ -39,13 +40,14 @@ static const struct {
 	const char *what;
 	const char *code, *error; /* "421 4.7.0", "too many connections" */
 	bool goodbye;             /* the reply begins with our name */
+	enum peak peak;
 	bool named;               /* and ends with name and address of the client, else with its address */
 } words[RATES] = {
-	[RATE_CONNECTION] = { "Connection rate", "421 4.7.0", "too many connections", true, false },
-	[RATE_MESSAGE] = { "Message delivery request rate", "450 4.7.1", "too much mail", false, false },
-	[RATE_RECIPIENT] = { "Recipient address rate", "450 4.7.1", "too many recipients", false, false },
-	[RATE_AUTH] = { "AUTH command rate", "450 4.7.1", "too many AUTH commands", false, false },
-	[RATE_TLS] = { "New TLS session rate", "421 4.7.0", "too many new TLS sessions", true, true },
+	[RATE_CONNECTION] = { "Connection rate", "421 4.7.0", "too many connections", true, PEAK_CONNECTION_RATE, false },
+	[RATE_MESSAGE] = { "Message delivery request rate", "450 4.7.1", "too much mail", false, PEAK_MESSAGE_RATE, false },
+	[RATE_RECIPIENT] = { "Recipient address rate", "450 4.7.1", "too many recipients", false, PEAK_RECIPIENT_RATE, false },
+	[RATE_AUTH] = { "AUTH command rate", "450 4.7.1", "too many AUTH commands", false, PEAK_AUTH_RATE, false },
+	[RATE_TLS] = { "New TLS session rate", "421 4.7.0", "too many new TLS sessions", true, PEAK_TLS_RATE, true },
 };
 
 static int64_t limit_of(enum rate what)
@@ -64,8 +66,11 @@ static int64_t limit_of(enum rate what)
 	}
 }
 
+/* Connections are then counted in any case, for the statistics. */
 static bool anything_limited(void)
 {
+	if (conf->smtpd_client_connection_count_limit > 0)
+		return true;
 	for (int i = 0; i < RATES; i++)
 		if (limit_of((enum rate)i) > 0)
 			return true;
@@ -82,6 +87,7 @@ void rates_open(void)
 
 	if (!anything_limited())
 		return;
+	peaks_open();
 	snprintf(path, sizeof path, "%s/pid/smtpd.rates", conf->queue_directory);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_size == sizeof *table || ftruncate(fd, sizeof *table) == 0))
@@ -114,13 +120,11 @@ static uint64_t identity(const struct smtpd_session *s)
 {
 	bool v4 = s->peer.family == AF_INET;
 	int64_t bits = v4 ? conf->smtpd_client_ipv4_prefix_length : conf->smtpd_client_ipv6_prefix_length;
-	unsigned char network[16] = { 0 };
+	struct netaddr network = s->peer;
 	uint64_t h = atomic_load(&table->seed);
 
-	for (int i = 0; i < (v4 ? 4 : 16); i++, bits -= 8)
-		network[i] = bits >= 8 ? s->peer.bytes[i]
-			   : bits > 0 ? (unsigned char)(s->peer.bytes[i] & (0xff00 >> bits)) : 0;
-	h = mix(h, network, sizeof network);
+	netaddr_mask(&network, (int)bits);
+	h = mix(h, network.bytes, sizeof network.bytes);
 	h = mix(h, &v4, sizeof v4);
 	h = mix(h, service_name(), strlen(service_name()));
 	return h ? h : 1;
@@ -150,17 +154,6 @@ static struct slot *look(uint64_t client, struct slot **oldest_r)
 	return NULL;
 }
 
-static struct slot *find(uint64_t client, int64_t now)
-{
-	struct slot *oldest, *slot = look(client, &oldest);
-
-	if (slot)
-		return slot;
-	atomic_store(&oldest->client, client);
-	begin_period(oldest, now);
-	return oldest;
-}
-
 /* The monotonic clock is the same for all processes of a machine; after a restart of it a period may lie in the future. */
 static bool period_over(const struct slot *slot, int64_t now)
 {
@@ -171,17 +164,23 @@ static bool period_over(const struct slot *slot, int64_t now)
 
 static uint32_t count(const struct smtpd_session *s, enum rate what)
 {
+	uint64_t client = identity(s);
 	int64_t now = clock_mono_ms();
-	struct slot *slot = find(identity(s), now);
+	struct slot *oldest, *slot = look(client, &oldest);
 
-	if (period_over(slot, now))
+	if (slot == NULL || period_over(slot, now)) {
+		slot = slot ? slot : oldest;
+		atomic_store(&slot->client, client);
 		begin_period(slot, now);
+		if (!rates_exempt(s))
+			peaks_note_client();
+	}
 	return atomic_fetch_add(&slot->count[what], 1) + 1;
 }
 
 static bool counted(const struct smtpd_session *s, enum rate what)
 {
-	return table && limit_of(what) > 0 && !s->is_unix;
+	return table && (limit_of(what) > 0 || what == RATE_CONNECTION) && !s->is_unix;
 }
 
 bool rates_exempt(const struct smtpd_session *s)
@@ -192,11 +191,19 @@ bool rates_exempt(const struct smtpd_session *s)
 			     s->client_name) == MAP_OK;
 }
 
+static bool over(enum rate what, uint32_t n)
+{
+	return limit_of(what) > 0 && n > limit_of(what);
+}
+
 bool rates_count(const struct smtpd_session *s, enum rate what)
 {
 	uint32_t n = counted(s, what) ? count(s, what) : 0;
 
-	if (n == 0 || n <= limit_of(what) || rates_exempt(s))
+	if (n == 0 || (!over(what, n) && !peaks_is_higher(words[what].peak, n)) || rates_exempt(s))
+		return true;
+	peaks_note(words[what].peak, n, &s->peer);
+	if (!over(what, n))
 		return true;
 	log_warn("%s limit exceeded: %u from %s for service %s", words[what].what, n, s->client, service_name());
 	return false;
@@ -215,7 +222,7 @@ bool rates_exceeded(const struct smtpd_session *s, enum rate what)
 {
 	struct slot *slot, *oldest;
 
-	if (!counted(s, what))
+	if (!counted(s, what) || limit_of(what) == 0)
 		return false;
 	slot = look(identity(s), &oldest);
 	return slot && !period_over(slot, clock_mono_ms()) && atomic_load(&slot->count[what]) > limit_of(what) &&

@@ -16,6 +16,7 @@
 #include "smtpd/access.h"
 #include "smtpd/discard.h"
 #include "smtpd/intake.h"
+#include "smtpd/peaks.h"
 #include "smtpd/proxied.h"
 #include "smtpd/rates.h"
 #include "smtpd/starttls.h"
@@ -396,9 +397,15 @@ static void dialogue(struct smtpd_session *s)
 
 static bool crowded(const struct smtpd_session *s, struct peers_place **place_r)
 {
+	uint32_t count;
+	bool room;
+
 	*place_r = NULL;
-	return !rates_exempt(s) && conf->smtpd_client_connection_count_limit > 0 &&
-	       !peers_enter(&s->peer, (uint32_t)conf->smtpd_client_connection_count_limit, place_r);
+	if (rates_exempt(s) || conf->smtpd_client_connection_count_limit == 0)
+		return false;
+	room = peers_enter(&s->peer, (uint32_t)conf->smtpd_client_connection_count_limit, place_r, &count);
+	peaks_note(PEAK_CONNECTION_COUNT, count, &s->peer);
+	return !room;
 }
 
 static void turn_away(struct smtpd_session *s)

@@ -92,6 +92,13 @@ const char *netaddr_text(const struct netaddr *a, char to[NETADDR_TEXT_MAX])
 	return to;
 }
 
+void netaddr_mask(struct netaddr *a, int bits)
+{
+	for (size_t i = 0; i < address_len(a); i++, bits -= 8)
+		if (bits < 8)
+			a->bytes[i] = bits > 0 ? (unsigned char)(a->bytes[i] & (0xff00 >> bits)) : 0;
+}
+
 bool netaddr_eq(const struct netaddr *a, const struct netaddr *b)
 {
 	return a->family == b->family && memcmp(a->bytes, b->bytes, address_len(a)) == 0;

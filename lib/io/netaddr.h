@@ -21,6 +21,7 @@ socklen_t netaddr_to_sockaddr(const struct netaddr *a, struct sockaddr_storage *
 /* "1.2.3.4" or "2001:db8::1"; "unknown" without an address. Returns to. */
 const char *netaddr_text(const struct netaddr *a, char to[NETADDR_TEXT_MAX]);
 bool netaddr_eq(const struct netaddr *a, const struct netaddr *b); /* ports ignored */
+void netaddr_mask(struct netaddr *a, int bits); /* keep the network: the first bits; all when there are fewer */
 bool netaddr_is_loopback(const struct netaddr *a);
 
 struct netblock {

@@ -38,6 +38,7 @@ static struct {
 	atomic_bool leaving;  /* session threads look at it */
 	int64_t max_idle_ms;  /* this worker's own, so that not all leave at once */
 	int64_t stop_at_ms;   /* CLOCK_NEVER until stopping */
+	int64_t tick_at_ms;
 	int64_t accept_at_ms; /* after running out of descriptors: not before */
 } loop = { .epoll_fd = -1, .stop_at_ms = CLOCK_NEVER };
 
@@ -245,6 +246,8 @@ static bool settle(void)
 {
 	int64_t now = clock_mono_ms();
 
+	if (now >= loop.tick_at_ms)
+		loop.tick_at_ms = worker.service->tick ? worker.service->tick() : CLOCK_NEVER;
 	if (service_stopping() || service_draining())
 		leave();
 	if (!loop.leaving && atomic_load(&worker.board->total) >= (uint64_t)conf->max_use) {
@@ -264,7 +267,7 @@ static bool settle(void)
 static int wait_ms(void)
 {
 	int64_t now = clock_mono_ms();
-	int64_t until = loop.stop_at_ms;
+	int64_t until = loop.stop_at_ms < loop.tick_at_ms ? loop.stop_at_ms : loop.tick_at_ms;
 
 	if (loop.accept_at_ms > now && loop.accept_at_ms < until)
 		until = loop.accept_at_ms;

@@ -157,15 +157,21 @@ static struct peers_place *occupy(uint64_t network)
 	return found;
 }
 
-bool peers_enter(const struct netaddr *client, uint32_t limit, struct peers_place **place_r)
+bool peers_enter(const struct netaddr *client, uint32_t limit, struct peers_place **place_r, uint32_t *count_r)
 {
 	uint64_t network = network_of(client);
+	uint32_t count;
 
 	*place_r = NULL;
+	if (count_r)
+		*count_r = 0;
 	if (mine_count == 0)
 		return true;
 	*place_r = occupy(network); /* first in, then count: two at a time cannot both find the last place free */
-	if (count_all(network) <= limit)
+	count = count_all(network);
+	if (count_r)
+		*count_r = count;
+	if (count <= limit)
 		return true;
 	peers_leave(*place_r);
 	*place_r = NULL;

@@ -14,6 +14,7 @@ struct peers_place; /* one counted client */
 
 /* service names the file. As root, in queue_directory, before the jail; logs and counts nothing when the file cannot be had. */
 void peers_open(const char *service);
-/* Count a client. False: limit clients of its network are here already; then there is no place to leave. */
-bool peers_enter(const struct netaddr *client, uint32_t limit, struct peers_place **place_r);
+/* Count a client. False: limit clients of its network are here already; then there is no place to leave. count_r: how
+ * many, this one included; may be NULL. */
+bool peers_enter(const struct netaddr *client, uint32_t limit, struct peers_place **place_r, uint32_t *count_r);
 void peers_leave(struct peers_place *place); /* NULL: nothing */

@@ -50,6 +50,7 @@ struct service {
 	void (*after_jail)(void);      /* dropped; main thread; before readiness is reported */
 	void (*session)(const struct service_session *s);     /* THREADS, SINGLE */
 	void (*run)(const int *listeners, int nlisteners);    /* RUN: return to exit */
+	int64_t (*tick)(void);         /* THREADS: main thread, now and then; returns when to be called next (clock_mono_ms) */
 	void (*at_exit)(void);         /* last sessions are over */
 	void (*words)(char *const *words, size_t n); /* own arguments that are no options; from the first on, all are words */
 	const char *option_letters;    /* getopt letters of own options, e.g. "P:" */
