@@ -20,7 +20,7 @@ enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, SETTLE_S
 
 static struct htab messages;
 static struct list unsettled = LIST_INIT(unsettled); /* asleep, and still in the log */
-static size_t awake_count;
+static size_t awake_count, probe_count; /* probes: of those that are awake */
 /* Ids of messages removed lately: the announcement of one that the scan found first may still be on its way. */
 static char gone[GONE_SLOTS][QUEUE_ID_MAX];
 
@@ -40,6 +40,11 @@ size_t message_count(void)
 size_t message_awake_count(void)
 {
 	return awake_count;
+}
+
+bool message_too_many_probes(void)
+{
+	return probe_count > (size_t)conf->address_verify_pending_request_limit;
 }
 
 void message_each(void (*each)(struct span id, void *message, void *arg), void *arg)
@@ -71,6 +76,7 @@ static void drop_awake(struct message *m)
 {
 	if (m->awake == NULL)
 		return;
+	probe_count -= message_is_probe(m);
 	arena_free(&m->awake->arena);
 	free(m->awake);
 	m->awake = NULL;
@@ -118,6 +124,14 @@ static void remove_done(struct message *m)
 	forget(m);
 }
 
+static void keep_awake(struct message *m, const struct queue_envelope *env)
+{
+	m->awake = mem_zalloc(sizeof *m->awake);
+	awake_count++;
+	sort_copy_envelope(&m->awake->arena, env, &m->awake->env);
+	probe_count += message_is_probe(m);
+}
+
 struct message *message_add(const char *id, const struct queue_place *place, const struct queue_envelope *env)
 {
 	struct message *m;
@@ -134,9 +148,7 @@ struct message *message_add(const char *id, const struct queue_place *place, con
 	list_init(&m->waits);
 	htab_put(&messages, span_cstr(m->id), m);
 	if (env && awake_count < (size_t)conf->qmgr_message_active_limit) {
-		m->awake = mem_zalloc(sizeof *m->awake);
-		awake_count++;
-		sort_copy_envelope(&m->awake->arena, env, &m->awake->env);
+		keep_awake(m, env);
 		ready_count_new();
 		message_wake(m); /* new mail does not stand in line behind what sleeps */
 		return htab_get(&messages, span_cstr(id));
@@ -171,9 +183,7 @@ static bool load(struct message *m)
 		loop_timer_set(qmgr_loop, &m->timer, clock_deadline(conf->minimal_backoff_time_ms));
 		return false;
 	}
-	m->awake = mem_zalloc(sizeof *m->awake);
-	awake_count++;
-	sort_copy_envelope(&m->awake->arena, queue_envelope(file), &m->awake->env);
+	keep_awake(m, queue_envelope(file));
 	queue_close(file);
 	if (m->awake->env.corrupt_journal && queue_repair(m->id, &m->place) < 0)
 		log_error("%s: cannot repair the journal: %m", m->id);

@@ -150,6 +150,7 @@ void message_settle_some(void);
 bool message_unsettled(void);
 size_t message_count(void);
 size_t message_awake_count(void);
+bool message_too_many_probes(void); /* more are awake than address_verify_pending_request_limit */
 
 /* --- ready.c --- */
 void ready_add(struct message *m, bool yields); /* yields: to new mail */

@@ -174,6 +174,10 @@ static void sort_one(struct sorting *s, struct message *m, uint32_t i)
 	struct route route;
 	struct dest *d;
 
+	if (message_is_probe(m) && message_too_many_probes()) {
+		message_verdict(m, i, verdict_make(a, "4.3.2", "Too many address verification requests"));
+		return;
+	}
 	if (m->awake->env.filter.len) {
 		route_filtered(a, m->awake->env.filter, r->address, &route);
 	} else if (resolve(a, m, r->address, &route) != MAP_OK) {

@@ -4,7 +4,9 @@
 #include "lib/conf/conf.h"
 #include "lib/io/dns.h"
 #include "lib/queue/job.h"
+#include "lib/queue/verify.h"
 #include "lib/route/route.h"
+#include "lib/service/layout.h"
 #include "lib/service/peers.h"
 #include "lib/service/service.h"
 #include "smtpd/access.h"
@@ -31,6 +33,8 @@ static void before_jail(void)
 		peers_open("smtpd");
 	rates_open();
 	submission_open();
+	if (service_chrooted() && !layout_as_mail_owner(conf, verify_open))
+		log_warn("cannot become %s: %m", conf->mail_owner);
 }
 
 static void after_jail(void)

@@ -7,7 +7,9 @@
 #pragma once
 #include "lib/io/netaddr.h"
 
-enum peak { PEAK_CONNECTION_RATE, PEAK_CONNECTION_COUNT, PEAK_MESSAGE_RATE, PEAK_RECIPIENT_RATE, PEAK_TLS_RATE, PEAK_AUTH_RATE, PEAKS };
+enum peak {
+	PEAK_CONNECTION_RATE, PEAK_CONNECTION_COUNT, PEAK_MESSAGE_RATE, PEAK_RECIPIENT_RATE, PEAK_TLS_RATE, PEAK_AUTH_RATE, PEAKS
+};
 
 /* As root, in queue_directory, before the jail. Logs and reports nothing when the file cannot be had. */
 void peaks_open(void);

@@ -2,7 +2,8 @@
 /*
  * What is known of addresses that were probed (reject_unverified_sender, reject_unverified_recipient): one cache on disk that all
  * smtpd ask and qmgr fills with the results of probe letters (QUEUE_PROBE). It may be lost at any time: then addresses are probed
- * anew. Safe from any thread and process; opened when it is used for the first time.
+ * anew. Safe from any thread and process; opened when it is used for the
+ * first time.
  */
 #pragma once
 #include <stdbool.h>
@@ -20,6 +21,9 @@ struct verify_answer {
 	bool probe;                /* the caller is to send a probe: nobody else does */
 	char text[QUEUE_REASON_MAX + 1];
 };
+
+/* For a process that will be shut into another root directory: open the cache, or make it, as the user that runs it later. */
+void verify_open(void);
 
 /* False: the cache cannot be had (logged once a minute), or the address is too long for it. may_probe: r->probe may be set. */
 bool verify_query(struct span address, bool may_probe, struct verify_answer *r) __attribute__((warn_unused_result));

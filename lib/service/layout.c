@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
+
 /* run/ holds what root's own children believe: nobody else may write there */
 enum owner { BY_ROOT, BY_ROOT_FOR_MAIL, BY_ROOT_FOR_LOGIN, BY_MAIL };
 
@@ -56,6 +58,23 @@ bool layout_mail_ids(const struct conf *c, uid_t *uid_r, gid_t *gid_r)
 bool layout_login_ids(const struct conf *c, uid_t *uid_r, gid_t *gid_r)
 {
 	return ids_of(c, c->default_login_user, uid_r, gid_r);
+}
+
+bool layout_as_mail_owner(const struct conf *c, void (*run)(void))
+{
+	uid_t uid;
+	gid_t gid;
+	bool ok;
+
+	errno = ENOENT;
+	if (!layout_mail_ids(c, &uid, &gid))
+		return false;
+	ok = setegid(gid) == 0 && seteuid(uid) == 0;
+	if (ok)
+		run();
+	if (seteuid(getuid()) < 0 || setegid(getgid()) < 0)
+		log_fatal("cannot become root again: %m");
+	return ok;
 }
 
 static void problem(struct walk *w, const char *path, const char *what)

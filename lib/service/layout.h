@@ -28,6 +28,9 @@ enum layout_mode { LAYOUT_CHECK, LAYOUT_CREATE, LAYOUT_REPAIR };
 bool layout_mail_ids(const struct conf *c, uid_t *uid_r, gid_t *gid_r);
 bool layout_login_ids(const struct conf *c, uid_t *uid_r, gid_t *gid_r);
 
+/* As root, before there are threads. False and errno: cannot become mail_owner. Dies when there is no way back to root. */
+bool layout_as_mail_owner(const struct conf *c, void (*run)(void));
+
 /*
  * Look over all of them. CHECK reports what is wrong (what is missing the next start makes), CREATE makes what is
  * missing (parents too) and reports what is wrong, REPAIR makes and mends. One "error: " or "warning: " line each.

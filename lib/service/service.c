@@ -43,6 +43,11 @@ const char *service_name(void)
 	return worker.name;
 }
 
+bool service_chrooted(void)
+{
+	return worker.chroot && !conf_unprivileged(conf);
+}
+
 bool service_stopping(void)
 {
 	return atomic_load(&worker.stopping);

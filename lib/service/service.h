@@ -61,6 +61,7 @@ struct service {
 int service_main(int argc, char **argv, const struct service *s);
 
 const char *service_name(void);   /* of master.cf: "smtp", "submission" */
+bool service_chrooted(void);      /* or will be, by the chroot column of master.cf */
 bool service_stopping(void);      /* stop was ordered (or master is gone): end soon */
 bool service_draining(void);      /* a reload was ordered: take no new sessions, finish the running ones */
 
