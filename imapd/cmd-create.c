@@ -40,8 +40,9 @@ static bool has_use(struct session *s, struct store *store, struct span name, st
 
 void cmd_create(struct session *s, struct imap_scan *a)
 {
-	struct span name, use = SPAN_NONE;
+	struct span name, use = SPAN_NONE, id;
 	enum store_status st;
+	const char *done = "Create completed.";
 	struct store *store;
 	bool fits = true;
 	size_t n;
@@ -58,9 +59,11 @@ void cmd_create(struct session *s, struct imap_scan *a)
 		fits = n == 1 && has_use(s, store, name, use);
 	if (!fits)
 		(void)store_delete(store, name);
+	else if (st == STORE_OK && store_id_of(store, name, &s->arena, &id) == STORE_OK) /* not of a level without mail */
+		done = arena_printf(&s->arena, "[MAILBOXID (" SPAN_FMT ")] %s", SPAN_ARG(id), done);
 	store_unlock();
 	if (fits)
-		reply_status(s, st, "Create completed.");
+		reply_status(s, st, done);
 	else
 		reply(s, "NO [USEATTR] A mailbox of this name cannot have this use");
 }

@@ -3,6 +3,7 @@
 
 #include "imapd/box.h"
 #include "imapd/fetch.h"
+#include "imapd/objectid.h"
 #include "lib/proto/date.h"
 #include "lib/proto/header.h"
 
@@ -15,9 +16,11 @@ static bool is_kept(enum fetch_what what)
 	return what >= FETCH_ENVELOPE && what < FETCH_ENVELOPE + FETCH_KEPT;
 }
 
-static struct span kept_name(enum fetch_what what)
+struct span fetch_kept_name(enum fetch_what what)
 {
-	return what == FETCH_ENVELOPE ? SPAN("E") : what == FETCH_BODY ? SPAN("B") : SPAN("BS");
+	static const char *const names[FETCH_KEPT] = { "E", "B", "BS", "Oe", "Ot" };
+
+	return span_cstr(names[what - FETCH_ENVELOPE]);
 }
 
 static bool add_item(struct imap_scan *a, struct fetch *f, enum fetch_what what, struct fetch_section *sec)
@@ -33,7 +36,7 @@ static bool add_item(struct imap_scan *a, struct fetch *f, enum fetch_what what,
 	f->needs_size |= what == FETCH_SIZE;
 	f->needs_view |= what >= FETCH_SECTION;
 	if (is_kept(what))
-		f->kept[f->nkept++].name = kept_name(what);
+		f->kept[f->nkept++].name = fetch_kept_name(what);
 	f->sets_seen |= sec != NULL && !sec->peek;
 	return true;
 }
@@ -65,7 +68,8 @@ static bool scan_item(struct session *s, struct imap_scan *a, struct fetch *f, b
 	} plain[] = {
 		{ "FLAGS", FETCH_FLAGS },      { "UID", FETCH_UID },           { "INTERNALDATE", FETCH_INTERNALDATE },
 		{ "RFC822.SIZE", FETCH_SIZE }, { "ENVELOPE", FETCH_ENVELOPE }, { "BODYSTRUCTURE", FETCH_BODYSTRUCTURE },
-		{ "MODSEQ", FETCH_MODSEQ },
+		{ "MODSEQ", FETCH_MODSEQ },    { "SAVEDATE", FETCH_SAVEDATE }, { "EMAILID", FETCH_EMAILID },
+		{ "THREADID", FETCH_THREADID },
 	};
 	struct fetch_section *sec;
 	struct span name;
@@ -155,6 +159,7 @@ static enum store_status load(struct session *s, const struct fetch *f, uint32_t
 	if (st == STORE_OK) {
 		msg = mailbox_msg(s->mb, seq);
 		m->internal_date = msg->internal_date;
+		m->save_date = msg->save_date;
 		m->zone_minutes = msg->zone_minutes;
 		if (f->sets_seen)
 			st = set_seen(s, at, seq);
@@ -175,6 +180,21 @@ static void unload(struct session *s, struct fetch_msg *m)
 	arena_reset(&s->msg);
 }
 
+/* To s->out. */
+static void work_out_one(struct session *s, struct fetch_msg *m, struct span name)
+{
+	struct span header = span_head(m->view.raw, header_size(m->view.raw));
+
+	if (span_is(name, "E"))
+		fetch_put_envelope(s, header);
+	else if (span_is(name, "Oe"))
+		buf_add_span(&s->out, objectid_email(&s->msg, m->view.raw, m->internal_date));
+	else if (span_is(name, "Ot"))
+		buf_add_span(&s->out, objectid_thread(&s->msg, header));
+	else
+		fetch_put_structure(s, fetch_mime(s, m), span_is(name, "BS"));
+}
+
 /* What the index does not know of the message yet. */
 static void work_out(struct session *s, const struct fetch *f, uint32_t at, struct fetch_msg *m)
 {
@@ -183,10 +203,7 @@ static void work_out(struct session *s, const struct fetch *f, uint32_t at, stru
 	for (size_t i = 0; i < f->nkept; i++) {
 		size_t start = s->out.len;
 
-		if (span_is(m->kept[i].name, "E"))
-			fetch_put_envelope(s, span_head(m->view.raw, header_size(m->view.raw)));
-		else
-			fetch_put_structure(s, fetch_mime(s, m), span_is(m->kept[i].name, "BS"));
+		work_out_one(s, m, m->kept[i].name);
 		m->kept[i].value = arena_span(&s->msg, span_skip(buf_span(&s->out), start));
 		buf_truncate(&s->out, start);
 	}
@@ -201,7 +218,7 @@ static void work_out(struct session *s, const struct fetch *f, uint32_t at, stru
 
 static void put_kept(struct session *s, const struct fetch_item *item, const struct fetch_msg *m)
 {
-	struct span name = kept_name(item->what);
+	struct span name = fetch_kept_name(item->what);
 
 	for (size_t i = 0; i < FETCH_KEPT; i++)
 		if (span_eq(m->kept[i].name, name))
@@ -214,6 +231,34 @@ static void put_date(struct session *s, const struct fetch_msg *m)
 
 	date_imap((struct date){ .at = (time_t)m->internal_date, .zone_minutes = m->zone_minutes }, text);
 	buf_addf(&s->out, "INTERNALDATE \"%s\"", text);
+}
+
+/* RFC 8514 4.2 */
+static void put_save_date(struct session *s, const struct fetch_msg *m)
+{
+	struct date date = { .at = (time_t)m->save_date, .zone_minutes = date_local_zone((time_t)m->save_date) };
+	char text[DATE_TEXT_MAX];
+
+	if (m->save_date == 0)
+		buf_adds(&s->out, "SAVEDATE NIL");
+	else
+		buf_addf(&s->out, "SAVEDATE \"%s\"", date_imap(date, text));
+}
+
+/* RFC 8474 5 */
+static void put_objectid(struct session *s, const struct fetch_item *item, const struct fetch_msg *m)
+{
+	size_t start;
+
+	buf_adds(&s->out, item->what == FETCH_EMAILID ? "EMAILID (" : "THREADID (");
+	start = s->out.len;
+	put_kept(s, item, m);
+	if (!span_is(span_skip(buf_span(&s->out), start), "NIL")) {
+		buf_addc(&s->out, ')');
+		return;
+	}
+	buf_truncate(&s->out, start - 1);
+	buf_adds(&s->out, "NIL");
 }
 
 static void put_modseq(struct session *s, const struct view_msg *v)
@@ -243,6 +288,13 @@ static void put_item(struct session *s, const struct fetch_item *item, uint32_t 
 		break;
 	case FETCH_MODSEQ:
 		put_modseq(s, v);
+		break;
+	case FETCH_SAVEDATE:
+		put_save_date(s, m);
+		break;
+	case FETCH_EMAILID:
+	case FETCH_THREADID:
+		put_objectid(s, item, m);
 		break;
 	case FETCH_ENVELOPE:
 		buf_adds(&s->out, "ENVELOPE ");

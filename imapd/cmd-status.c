@@ -10,7 +10,7 @@ static const struct {
 	{ "MESSAGES", STATUS_MESSAGES },       { "RECENT", STATUS_RECENT }, { "UIDNEXT", STATUS_UIDNEXT },
 	{ "UIDVALIDITY", STATUS_UIDVALIDITY }, { "UNSEEN", STATUS_UNSEEN }, { "SIZE", STATUS_SIZE },
 	{ "APPENDLIMIT", STATUS_APPENDLIMIT }, { "DELETED", STATUS_DELETED },
-	{ "HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ },
+	{ "HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ }, { "MAILBOXID", STATUS_MAILBOXID },
 };
 enum { NITEMS = sizeof(items) / sizeof(items[0]) };
 
@@ -96,6 +96,7 @@ enum store_status status_send(struct session *s, struct span name, unsigned want
 	struct box *b = box_get(name);
 	struct store_counts c;
 	const char *gap = "";
+	struct span id = SPAN_NONE;
 	struct mailbox *mb;
 	enum store_status st;
 
@@ -115,6 +116,10 @@ enum store_status status_send(struct session *s, struct span name, unsigned want
 		st = store_status_of(store_lock(), name, &c);
 		store_unlock();
 	}
+	if (st == STORE_OK && (wanted & STATUS_MAILBOXID) != 0) {
+		st = store_id_of(store_lock(), name, &s->arena, &id);
+		store_unlock();
+	}
 	box_unlock(b);
 	box_put(b);
 	if (st != STORE_OK)
@@ -128,6 +133,8 @@ enum store_status status_send(struct session *s, struct span name, unsigned want
 		buf_addf(&s->out, "%s%s ", gap, items[i].name);
 		if (items[i].item == STATUS_APPENDLIMIT && conf->message_size_limit <= 0)
 			buf_adds(&s->out, "NIL");
+		else if (items[i].item == STATUS_MAILBOXID)
+			buf_addf(&s->out, "(" SPAN_FMT ")", SPAN_ARG(id));
 		else
 			buf_addf(&s->out, "%llu", (unsigned long long)value(&c, items[i].item));
 		gap = " ";

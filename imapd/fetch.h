@@ -13,9 +13,12 @@ enum fetch_what {
 	FETCH_INTERNALDATE,
 	FETCH_SIZE,
 	FETCH_MODSEQ,
+	FETCH_SAVEDATE,
 	FETCH_ENVELOPE,
 	FETCH_BODY,
 	FETCH_BODYSTRUCTURE,
+	FETCH_EMAILID,
+	FETCH_THREADID,
 	FETCH_SECTION, /* BODY[...], RFC822... */
 	FETCH_BINARY,  /* BINARY[...] */
 	FETCH_BINARY_SIZE,
@@ -43,7 +46,7 @@ struct fetch_item {
 };
 
 /* What of a message is worked out once and kept with the index, in the order of enum fetch_what from FETCH_ENVELOPE on. */
-enum { FETCH_KEPT = 3 };
+enum { FETCH_KEPT = 5 };
 
 struct fetch {
 	struct fetch_item *item;
@@ -62,10 +65,13 @@ struct fetch_msg {
 	struct mime_part *mime; /* made when first needed, in s->msg */
 	struct store_item kept[FETCH_KEPT];
 	bool known; /* they have their values */
-	int64_t internal_date;
+	int64_t internal_date, save_date;
 	int32_t zone_minutes;
 	uint64_t size;
 };
+
+/* By what name it is kept with the index. */
+struct span fetch_kept_name(enum fetch_what what);
 
 /* fetch-section.c: "BODY[...]<0.5>" after "BODY" or "BODY.PEEK" has been read; RFC822 forms by name. */
 bool fetch_section_scan(struct session *s, struct imap_scan *a, bool peek, struct fetch_section **sec_r);

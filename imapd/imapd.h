@@ -167,6 +167,7 @@ enum status_item {
 	STATUS_APPENDLIMIT = 64,
 	STATUS_DELETED = 128,
 	STATUS_HIGHESTMODSEQ = 256,
+	STATUS_MAILBOXID = 512,
 };
 bool status_items_parse(struct imap_scan *a, unsigned *items_r);
 enum store_status status_send(struct session *s, struct span name, unsigned items);

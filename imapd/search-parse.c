@@ -15,7 +15,7 @@ struct parse {
 	unsigned nodes;
 };
 
-enum arg { ARG_NONE, ARG_STRING, ARG_DATE, ARG_NUMBER, ARG_INTERVAL, ARG_KEYWORD, ARG_FIELD, ARG_MODSEQ };
+enum arg { ARG_NONE, ARG_STRING, ARG_DATE, ARG_NUMBER, ARG_INTERVAL, ARG_KEYWORD, ARG_FIELD, ARG_MODSEQ, ARG_OBJECTID };
 
 static const struct word {
 	const char *name;
@@ -44,6 +44,12 @@ static const struct word {
 	{ .name = "BEFORE", .key = KEY_BEFORE, .arg = ARG_DATE },
 	{ .name = "ON", .key = KEY_ON, .arg = ARG_DATE },
 	{ .name = "SINCE", .key = KEY_SINCE, .arg = ARG_DATE },
+	{ .name = "SAVEDBEFORE", .key = KEY_SAVEDBEFORE, .arg = ARG_DATE },
+	{ .name = "SAVEDON", .key = KEY_SAVEDON, .arg = ARG_DATE },
+	{ .name = "SAVEDSINCE", .key = KEY_SAVEDSINCE, .arg = ARG_DATE },
+	{ .name = "SAVEDATESUPPORTED", .key = KEY_ALL }, /* every mailbox does */
+	{ .name = "EMAILID", .key = KEY_EMAILID, .arg = ARG_OBJECTID },
+	{ .name = "THREADID", .key = KEY_THREADID, .arg = ARG_OBJECTID },
 	{ .name = "SENTBEFORE", .key = KEY_SENTBEFORE, .arg = ARG_DATE },
 	{ .name = "SENTON", .key = KEY_SENTON, .arg = ARG_DATE },
 	{ .name = "SENTSINCE", .key = KEY_SENTSINCE, .arg = ARG_DATE },
@@ -121,6 +127,19 @@ static bool scan_modseq(struct parse *p, struct search_node *n)
 	return imap_scan_number64(p->a, &n->modseq);
 }
 
+/* RFC 8474 7 */
+static bool scan_objectid(struct parse *p, struct search_node *n)
+{
+	enum { OBJECTID_MAX = 255 };
+
+	if (!imap_scan_sp(p->a) || !imap_scan_atom(p->a, &n->text))
+		return false;
+	for (size_t i = 0; i < n->text.len; i++)
+		if (!ascii_isalnum(n->text.ptr[i]) && n->text.ptr[i] != '-' && n->text.ptr[i] != '_')
+			return imap_scan_fail(p->a, "Invalid object id");
+	return n->text.len <= OBJECTID_MAX || imap_scan_fail(p->a, "Invalid object id");
+}
+
 static bool scan_arg(struct parse *p, struct search_node *n, const struct word *w)
 {
 	struct span field;
@@ -141,6 +160,8 @@ static bool scan_arg(struct parse *p, struct search_node *n, const struct word *
 		return scan_keyword(p, n);
 	case ARG_MODSEQ:
 		return scan_modseq(p, n);
+	case ARG_OBJECTID:
+		return scan_objectid(p, n);
 	case ARG_FIELD:
 		if (!imap_scan_sp(p->a) || !imap_scan_astring(p->a, &field))
 			return false;

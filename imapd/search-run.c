@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "imapd/box.h"
+#include "imapd/objectid.h"
 #include "imapd/search.h"
 #include "lib/proto/date.h"
 #include "lib/proto/header.h"
@@ -70,9 +71,11 @@ static bool by_day(enum search_key key, long day, long wanted)
 {
 	switch (key) {
 	case KEY_BEFORE:
+	case KEY_SAVEDBEFORE:
 	case KEY_SENTBEFORE:
 		return day < wanted;
 	case KEY_ON:
+	case KEY_SAVEDON:
 	case KEY_SENTON:
 		return day == wanted;
 	default:
@@ -88,6 +91,18 @@ static bool arrived(struct search_msg *m, const struct search_node *n)
 	if (i == NULL)
 		return false;
 	date = (struct date){ .at = (time_t)i->internal_date, .zone_minutes = i->zone_minutes };
+	return by_day(n->key, date_day(date), n->day);
+}
+
+/* RFC 8514: where it is not known, the internal date has to do. */
+static bool saved(struct search_msg *m, const struct search_node *n)
+{
+	const struct store_msg *i = info(m);
+	struct date date;
+
+	if (i == NULL || i->save_date == 0)
+		return arrived(m, n);
+	date = (struct date){ .at = (time_t)i->save_date, .zone_minutes = date_local_zone((time_t)i->save_date) };
 	return by_day(n->key, date_day(date), n->day);
 }
 
@@ -156,6 +171,25 @@ static bool header(struct search_msg *m, const struct search_node *n)
 	return item.value.len > 0 && memmem(item.value.ptr, item.value.len, n->text.ptr, n->text.len) != NULL;
 }
 
+static bool objectid(struct search_msg *m, const struct search_node *n)
+{
+	bool email = n->key == KEY_EMAILID;
+	struct store_item item = { .name = fetch_kept_name(email ? FETCH_EMAILID : FETCH_THREADID) };
+	struct span raw;
+
+	if (info(m) == NULL)
+		return false;
+	if (!kept(m, &item, true)) {
+		if (!load(m))
+			return false;
+		raw = m->m.view.raw;
+		item.value = email ? objectid_email(&m->s->msg, raw, m->info->internal_date)
+				   : objectid_thread(&m->s->msg, span_head(raw, header_size(raw)));
+		kept(m, &item, false);
+	}
+	return span_eq(item.value, n->text) && !span_is(n->text, "NIL");
+}
+
 static bool any(struct search_msg *m, const struct search_node *n)
 {
 	for (const struct search_node *c = n->child; c != NULL; c = c->next)
@@ -194,6 +228,10 @@ static bool holds(struct search_msg *m, const struct search_node *n)
 	case KEY_ON:
 	case KEY_SINCE:
 		return arrived(m, n);
+	case KEY_SAVEDBEFORE:
+	case KEY_SAVEDON:
+	case KEY_SAVEDSINCE:
+		return saved(m, n);
 	case KEY_OLDER:
 	case KEY_YOUNGER:
 		return within(m, n);
@@ -211,6 +249,9 @@ static bool holds(struct search_msg *m, const struct search_node *n)
 		return sent(m, n);
 	case KEY_HEADER:
 		return header(m, n);
+	case KEY_EMAILID:
+	case KEY_THREADID:
+		return objectid(m, n);
 	case KEY_BODY:
 		return load(m) && search_body(m, n->text);
 	case KEY_TEXT:

@@ -17,6 +17,9 @@ enum search_key {
 	KEY_BEFORE,
 	KEY_ON,
 	KEY_SINCE,
+	KEY_SAVEDBEFORE,
+	KEY_SAVEDON,
+	KEY_SAVEDSINCE,
 	KEY_OLDER,
 	KEY_YOUNGER,
 	KEY_LARGER,
@@ -26,7 +29,9 @@ enum search_key {
 	KEY_SENTBEFORE,
 	KEY_SENTON,
 	KEY_SENTSINCE,
+	KEY_THREADID,
 	KEY_HEADER,
+	KEY_EMAILID,
 	KEY_BODY,
 	KEY_TEXT,
 };
@@ -42,7 +47,7 @@ struct search_node {
 	uint32_t size;                    /* or seconds */
 	uint64_t modseq;                  /* KEY_MODSEQ: at least */
 	const char *field; /* KEY_HEADER */
-	struct span text;  /* UTF-8, folded; empty: the field has to be there */
+	struct span text;  /* UTF-8, folded; empty: the field has to be there. KEY_EMAILID, KEY_THREADID: the id */
 };
 
 /* Parse "CHARSET x keys..."; NULL: answered. */

@@ -276,6 +276,7 @@ static void tell_selected(struct session *s)
 enum store_status view_open(struct session *s, struct span name, bool read_only)
 {
 	struct box *b = box_get(name);
+	struct span id = SPAN_NONE;
 	uint32_t uidnext = 0;
 	uint64_t modseq = 0;
 	enum store_status st;
@@ -295,6 +296,7 @@ enum store_status view_open(struct session *s, struct span name, bool read_only)
 		compare(s);
 		uidnext = mailbox_uidnext(s->mb);
 		modseq = mailbox_modseq(s->mb);
+		id = mailbox_id(s->mb, &s->arena);
 	}
 	box_unlock(b);
 	if (st != STORE_OK) {
@@ -303,8 +305,8 @@ enum store_status view_open(struct session *s, struct span name, bool read_only)
 	}
 	tell_selected(s);
 	stream_printf(s->io, "* OK [UIDVALIDITY %u] UIDs valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n"
-		      "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
-		      s->view.uidvalidity, uidnext, (unsigned long long)modseq);
+		      "* OK [HIGHESTMODSEQ %llu] Highest\r\n* OK [MAILBOXID (" SPAN_FMT ")] Ok\r\n",
+		      s->view.uidvalidity, uidnext, (unsigned long long)modseq, SPAN_ARG(id));
 	return STORE_OK;
 }
 

@@ -6,7 +6,7 @@
 #include "lib/store/index.h"
 
 /* Another version of the format, another order of octets, another size of a record: another magic. */
-static const char magic[INDEX_HEADER + 1] = "posthouse-idx 1\n";
+static const char magic[INDEX_HEADER + 1] = "posthouse-idx 2\n";
 
 void index_put_header(struct buf *b)
 {

@@ -58,6 +58,8 @@ enum store_status maildir_lock_list(struct folder *f, char **lock_r);
 void maildir_unlock_list(char *lock);
 enum store_status maildir_read_list(struct folder *f, struct arena *a, struct uidlist *l_r);
 enum store_status maildir_peek_list(struct folder *f, struct arena *a, struct uidlist *l_r);
+/* The GUID that Dovecot, or we, gave the mailbox when its list was made. */
+struct span maildir_guid(const struct folder *f, struct arena *a);
 /* Add lines to the file of l, durable; it is written anew when it has to be. */
 enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext,
 				    struct span lines);

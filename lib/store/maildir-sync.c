@@ -205,6 +205,15 @@ static int by_uid(const void *pa, const void *pb)
 	return a->uid < b->uid ? -1 : a->uid > b->uid;
 }
 
+/* When a file came: its name begins with the time, as it should; a letter that local delivered is not touched afterwards. */
+static int64_t save_date_of(struct span base, int64_t mtime)
+{
+	struct span seconds = span_cut(&base, '.');
+	uint64_t at;
+
+	return seconds.len >= 9 && span_u64(seconds, UINT32_MAX, &at) ? (int64_t)at : mtime;
+}
+
 static void fill_stat(struct scan *s, const struct found *e, struct rec *r)
 {
 	struct stat st;
@@ -215,6 +224,7 @@ static void fill_stat(struct scan *s, const struct found *e, struct rec *r)
 		return;
 	t = st.st_mtime;
 	r->m.internal_date = t;
+	r->m.save_date = save_date_of(e->parsed.base, t);
 	if (localtime_r(&t, &tm) != NULL)
 		r->m.zone_minutes = (int32_t)(tm.tm_gmtoff / 60);
 }

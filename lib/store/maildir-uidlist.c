@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -194,6 +195,53 @@ enum store_status maildir_peek_list(struct folder *f, struct arena *a, struct ui
 	return STORE_OK;
 }
 
+/* "G<guid>" among the fields of a header */
+static struct span find_guid(struct span fields)
+{
+	struct span word;
+
+	while (span_word(&fields, " ", &word))
+		if (word.len > 1 && word.ptr[0] == 'G')
+			return span_skip(word, 1);
+	return SPAN_NONE;
+}
+
+struct span maildir_guid(const struct folder *f, struct arena *a)
+{
+	enum { HEADER_MAX = 4096, GUID_MAX = 64 };
+	AUTO_FREE char *path = maildir_path(f, "dovecot-uidlist", NULL);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), version;
+	struct span rest, guid = SPAN_NONE;
+	struct uidlist l = { 0 };
+	char text[HEADER_MAX];
+	ssize_t n;
+
+	if (fd < 0)
+		return SPAN_NONE;
+	n = fs_pread_all(fd, text, sizeof text, 0);
+	close(fd);
+	rest = span_of(text, n > 0 ? (size_t)n : 0);
+	if (parse_header(span_cut(&rest, '\n'), &l, &version) && l.uidvalidity == f->uidvalidity)
+		guid = find_guid(l.header_extra);
+	for (size_t i = 0; i < guid.len; i++)
+		if (!ascii_isalnum(guid.ptr[i]))
+			return SPAN_NONE;
+	return guid.len <= GUID_MAX ? arena_span(a, guid) : SPAN_NONE;
+}
+
+/* The fields of the header of a new list: with a GUID. */
+static void put_new_extra(struct buf *b, struct span extra)
+{
+	unsigned char id[16];
+
+	buf_add_span(b, extra);
+	if (find_guid(extra).len > 0 || getrandom(id, sizeof id, 0) != sizeof id)
+		return;
+	buf_adds(b, extra.len > 0 ? " G" : "G");
+	for (size_t i = 0; i < sizeof id; i++)
+		buf_addf(b, "%02x", id[i]);
+}
+
 static int append_lines(const char *path, bool torn, struct span lines)
 {
 	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW), rc;
@@ -211,11 +259,17 @@ static int append_lines(const char *path, bool torn, struct span lines)
 
 static int write_anew(const char *path, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext, struct span lines)
 {
-	struct buf b;
+	struct buf b, extra;
 	int rc;
 
 	buf_init(&b, LIST_MAX);
-	uidlist_header(&b, uidvalidity, uidnext, l->header_extra);
+	buf_init(&extra, l->header_extra.len + 64);
+	if (l->uidvalidity == uidvalidity) /* what it has no GUID for has an id without one */
+		buf_add_span(&extra, l->header_extra);
+	else
+		put_new_extra(&extra, l->header_extra);
+	uidlist_header(&b, uidvalidity, uidnext, buf_span(&extra));
+	buf_free(&extra);
 	for (size_t i = 0; l->uidvalidity == uidvalidity && i < l->n; i++)
 		uidlist_line(&b, l->v[i].uid, l->v[i].extra, l->v[i].base);
 	buf_add_span(&b, lines);

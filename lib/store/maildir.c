@@ -178,6 +178,7 @@ const struct folder_ops maildir_ops = {
 	.flagged = maildir_flagged,
 	.told = maildir_told,
 	.size = maildir_size,
+	.guid = maildir_guid,
 	.watch = maildir_watch,
 	.free = maildir_free,
 };

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/store/mbox-int.h"
@@ -57,6 +58,7 @@ static int add_one(struct adding *w, size_t i, uint32_t uid)
 		mbox_base_of(w->f, &w->base_kw, &b);
 		b.base_room = (uint32_t)b.base_keywords.len + MBOX_BASE_ROOM;
 	}
+	b.key = (uint64_t)clock_wall(); /* of no delivery: the save date */
 	b.crc = msg->crc;
 	buf_reset(&w->out);
 	mbox_from_make(&w->out, SPAN("MAILER-DAEMON"), msg->date);

@@ -90,6 +90,17 @@ static void take_base(struct folder *f, const struct mbox_block *b, bool pseudo)
 	f->mbox->base_keywords = f->nkeywords;
 }
 
+/*
+ * When a message came. The From_ line of a letter says so; what a client appended has another date there, and the time in place of
+ * a key. What another program wrote may have been anywhere before.
+ */
+static int64_t save_date_of(const struct mbox_block *b, size_t block_size, int64_t date)
+{
+	if (block_size == 0 || b->key == 0)
+		return 0;
+	return b->key <= UINT32_MAX ? (int64_t)b->key : date;
+}
+
 static void add_message(struct window *w, struct span line, int64_t date, struct span text)
 {
 	struct folder *f = w->f;
@@ -111,6 +122,7 @@ static void add_message(struct window *w, struct span line, int64_t date, struct
 	r->m.keywords = folder_keyword_words(f, meta.block.keywords);
 	r->m.internal_date = date;
 	r->m.zone_minutes = local_zone(date);
+	r->m.save_date = save_date_of(&meta.block, meta.block_size, date);
 	mbox_measure(text, &r->m.size);
 	r->old = meta.block.old;
 	r->mbox = (struct mbox_pos){ .off = off,

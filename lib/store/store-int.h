@@ -73,6 +73,8 @@ struct folder_ops {
 	/* A session was told of recent messages: they are old now (DIRTY_OLD is set). The table stays as it is. */
 	void (*told)(struct folder *f);
 	enum store_status (*size)(struct folder *f, struct rec *r);
+	/* What the files call the mailbox beside its UIDVALIDITY: letters and digits, in a; or nothing. */
+	struct span (*guid)(const struct folder *f, struct arena *a);
 	/* Paths to watch for changes; up to two. */
 	unsigned (*watch)(const struct folder *f, const char *paths_r[2]);
 	void (*free)(struct folder *f);

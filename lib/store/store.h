@@ -77,6 +77,12 @@ struct store_counts {
 enum store_status store_status_of(struct store *s, struct span name,
 				  struct store_counts *c_r); /* STATUS, without opening for use */
 
+/*
+ * MAILBOXID, RFC 8474: of the mailbox and not of its name, made of what its files say (UIDVALIDITY, and of a Maildir the GUID in
+ * its uidlist), so that it moves with them. In a.
+ */
+enum store_status store_id_of(struct store *s, struct span name, struct arena *a, struct span *id_r);
+
 /* --- a mailbox --------------------------------------------------------------------------------------------------- */
 struct store_msg {
 	uint32_t uid;
@@ -112,6 +118,7 @@ uint32_t mailbox_count(const struct mailbox *mb);
 uint32_t mailbox_uidvalidity(const struct mailbox *mb);
 uint32_t mailbox_uidnext(const struct mailbox *mb);
 uint64_t mailbox_modseq(const struct mailbox *mb); /* the highest of all that is, and of what was expunged; at least 1 */
+struct span mailbox_id(struct mailbox *mb, struct arena *a);
 bool mailbox_read_only(const struct mailbox *mb);
 bool mailbox_keywords_full(const struct mailbox *mb);
 /* seq from 1 to mailbox_count. Valid until the next sync. */

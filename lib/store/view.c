@@ -176,6 +176,40 @@ uint64_t mailbox_modseq(const struct mailbox *mb)
 	return mb->modseq > 0 ? mb->modseq : 1;
 }
 
+/* Under the folder's mutex. */
+static struct span id_of(const struct folder *f, struct arena *a)
+{
+	struct span guid = f->ops->guid ? f->ops->guid(f, a) : SPAN_NONE;
+
+	return span_cstr(arena_printf(a, "M%08x" SPAN_FMT, f->uidvalidity, SPAN_ARG(guid)));
+}
+
+struct span mailbox_id(struct mailbox *mb, struct arena *a)
+{
+	struct span id;
+
+	pthread_mutex_lock(&mb->f->mu);
+	id = id_of(mb->f, a);
+	pthread_mutex_unlock(&mb->f->mu);
+	return id;
+}
+
+enum store_status store_id_of(struct store *s, struct span name, struct arena *a, struct span *id_r)
+{
+	struct folder *f;
+	enum store_status st = folder_named(s, name, &f);
+
+	if (st != STORE_OK)
+		return st;
+	pthread_mutex_lock(&f->mu);
+	st = f->ops->refresh(f);
+	if (st == STORE_OK)
+		*id_r = id_of(f, a);
+	pthread_mutex_unlock(&f->mu);
+	folder_put(f);
+	return st;
+}
+
 bool mailbox_read_only(const struct mailbox *mb)
 {
 	return mb->read_only;
