@@ -14,8 +14,9 @@
  *	(header, body; lines ">*From " have one more ">")
  *	(one empty line)
  *
- * K: hash of the delivery's key, 16 hex digits; of a message that a client appended, the time, which is below 2^32. L: length of the message in bytes from its From_ line through the empty line,
- * zero while it is being written. C: CRC-32 of what follows the block through the empty line. UID zero: not given yet.
+ * K: hash of the delivery's key, 16 hex digits; of what a client appended the time, which is below 2^32. L: length of the message
+ * in bytes from its From_ line through the empty line, zero while it is being written. C: CRC-32 of what follows the block through
+ * the empty line. UID zero: not given yet.
  * The line ends of a block never move, so that a torn write leaves every line in place.
  */
 #pragma once
