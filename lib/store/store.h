@@ -83,6 +83,17 @@ enum store_status store_status_of(struct store *s, struct span name,
  */
 enum store_status store_id_of(struct store *s, struct span name, struct arena *a, struct span *id_r);
 
+/* --- posthouse index ---------------------------------------------------------------------------------------------- */
+/* For a process that has no mailbox open. Make the index anew, from the files alone. */
+enum store_status store_index_rebuild(struct store *s, struct span name);
+struct store_index_report {
+	bool found;        /* there is one */
+	bool damaged;      /* some of its octets are not as they were written */
+	uint32_t messages; /* of the mailbox */
+	uint32_t wrong;    /* of which a process that uses the index would say something that the files do not */
+};
+enum store_status store_index_verify(struct store *s, struct span name, struct store_index_report *r_r);
+
 /* --- a mailbox --------------------------------------------------------------------------------------------------- */
 struct store_msg {
 	uint32_t uid;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/posthouse/posthouse.h"
 
+#include "tools/posthouse/mailbox.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,25 +192,40 @@ static int user(const char *argument)
 	return user_command(user_rest_argc, user_rest_argv);
 }
 
+static int mailbox(const char *argument)
+{
+	(void)argument;
+	return mailbox_command(user_rest_argc, user_rest_argv);
+}
+
+static int index_files(const char *argument)
+{
+	(void)argument;
+	return index_command(user_rest_argc, user_rest_argv);
+}
+
 static const struct verb {
 	const char *name;
 	int (*run)(const char *argument);
 	bool starts; /* needs a main.cf without mistakes */
+	bool more;   /* takes any number of arguments */
 	const char *help;
 } verbs[] = {
-	{ "start", start, true, "run the mail system; returns when it runs, or says why not" },
-	{ "start-fg", start_fg, true, "the same in the foreground, for containers and service managers" },
-	{ "stop", stop, false, "let sessions say goodbye, end everything; returns when all is gone" },
-	{ "abort", abort_all, false, "the same without waiting for sessions" },
-	{ "reload", reload, false, "read the configuration again; a bad one changes nothing" },
-	{ "restart", restart, false, "[SERVICE] new processes for one service, or stop and start" },
-	{ "status", status, false, "[-j] services, their workers, sessions and memory" },
-	{ "check", check, false, "look for mistakes in configuration and surroundings" },
-	{ "flush", flush, true, "try to deliver everything in the queue now" },
-	{ "logrotate", logrotate, false, "open the log file anew" },
-	{ "set-permissions", set_permissions, true, "make and mend the directories" },
-	{ "user", user, true, "add, passwd, del NAME or list: users of a passwd-file; passwords on standard input" },
-	{ "version", version, true, "name and version" },
+	{ "start", start, true, false, "run the mail system; returns when it runs, or says why not" },
+	{ "start-fg", start_fg, true, false, "the same in the foreground, for containers and service managers" },
+	{ "stop", stop, false, false, "let sessions say goodbye, end everything; returns when all is gone" },
+	{ "abort", abort_all, false, false, "the same without waiting for sessions" },
+	{ "reload", reload, false, false, "read the configuration again; a bad one changes nothing" },
+	{ "restart", restart, false, false, "[SERVICE] new processes for one service, or stop and start" },
+	{ "status", status, false, false, "[-j] services, their workers, sessions and memory" },
+	{ "check", check, false, false, "look for mistakes in configuration and surroundings" },
+	{ "flush", flush, true, false, "try to deliver everything in the queue now" },
+	{ "logrotate", logrotate, false, false, "open the log file anew" },
+	{ "set-permissions", set_permissions, true, false, "make and mend the directories" },
+	{ "user", user, true, true, "add, passwd, del NAME or list: users of a passwd-file; passwords on standard input" },
+	{ "mailbox", mailbox, true, true, "list, status, create, rename, delete, search, fetch, export, import USER ..." },
+	{ "index", index_files, true, true, "rebuild, verify USER [MAILBOX]..." },
+	{ "version", version, true, false, "name and version" },
 };
 
 static int usage(void)
@@ -245,7 +262,7 @@ int main(int argc, char **argv)
 		return selfsign(argc - optind, argv + optind);
 	}
 	verb = optind < argc ? find_verb(argv[optind]) : NULL;
-	if (verb == NULL || (argc - optind > 2 && verb->run != user))
+	if (verb == NULL || (argc - optind > 2 && !verb->more))
 		return usage();
 	config_dir = conf_dir(dir);
 	if (verb->run != check) /* which reports what is wrong by itself */
