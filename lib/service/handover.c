@@ -7,7 +7,7 @@
 #include "lib/io/frame.h"
 
 /* First byte of a frame; a frame of another kind or version is refused whole. */
-enum { KIND_LOGIN = 'L', KIND_ANSWER = 'A', KIND_SESSION = 'S', KIND_REPLY = 'R', VERSION = 2 };
+enum { KIND_LOGIN = 'L', KIND_ANSWER = 'A', KIND_SESSION = 'S', KIND_REPLY = 'R', KIND_WHO = 'W', KIND_SEEN = 'E', VERSION = 2 };
 
 static void put_head(struct buf *b, uint8_t kind)
 {
@@ -216,6 +216,50 @@ bool handover_get_session(struct span frame, struct arena *a, struct handover_se
 	get_addr(&u, &s_r->local);
 	s_r->secured = get_bool(&u);
 	return unpack_done(&u) && s_r->user.name.len > 0 && !memchr(s_r->user.name.ptr, '\0', s_r->user.name.len);
+}
+
+bool handover_put_who(struct buf *b, const struct handover_who *w)
+{
+	put_head(b, KIND_WHO);
+	pack_u8(b, w->kick);
+	put_text(b, w->user, HANDOVER_USER_MAX);
+	put_addr(b, &w->remote);
+	return !b->overflow;
+}
+
+bool handover_get_who(struct span frame, struct handover_who *w_r)
+{
+	struct unpack u = { .rest = frame };
+
+	get_head(&u, KIND_WHO);
+	w_r->kick = get_bool(&u);
+	w_r->user = get_text(&u, HANDOVER_USER_MAX);
+	get_addr(&u, &w_r->remote);
+	return unpack_done(&u);
+}
+
+bool handover_put_seen(struct buf *b, const struct handover_seen *s)
+{
+	put_head(b, KIND_SEEN);
+	put_text(b, s->user, HANDOVER_USER_MAX);
+	pack_u32(b, s->pid);
+	pack_u64(b, (uint64_t)s->since);
+	put_addr(b, &s->remote);
+	pack_u8(b, s->secured);
+	return !b->overflow;
+}
+
+bool handover_get_seen(struct span frame, struct handover_seen *s_r)
+{
+	struct unpack u = { .rest = frame };
+
+	get_head(&u, KIND_SEEN);
+	s_r->user = get_text(&u, HANDOVER_USER_MAX);
+	s_r->pid = unpack_u32(&u);
+	s_r->since = (int64_t)unpack_u64(&u);
+	get_addr(&u, &s_r->remote);
+	s_r->secured = get_bool(&u);
+	return unpack_done(&u);
 }
 
 _Static_assert(3 * HANDOVER_PATH_MAX + HANDOVER_INPUT_MAX + HANDOVER_TAG_MAX + HANDOVER_USER_MAX + 1024 < FRAME_MAX,

@@ -69,6 +69,21 @@ struct handover_session {
 	bool secured;
 };
 
+/* posthouse(8) -> the parent of imapd and pop3d: who is there? kick: and these sessions are to end. */
+struct handover_who {
+	bool kick;
+	struct span user;       /* kick: his sessions; or, when empty, */
+	struct netaddr remote;  /* those of all users who have one from this address */
+};
+/* The answer is one frame for each session, and one without a user at the end. */
+struct handover_seen {
+	struct span user;
+	uint32_t pid;           /* of the user's process */
+	int64_t since;          /* wall seconds */
+	struct netaddr remote;
+	bool secured;
+};
+
 /*
  * Limits of what a frame may carry; a field past its limit makes put and get return false. The sum stays below FRAME_MAX.
  */
@@ -97,6 +112,10 @@ bool handover_put_answer(struct buf *b, enum handover_code code, struct span use
 bool handover_get_answer(struct span frame, enum handover_code *code_r, struct span *user_r, uint32_t *pid_r)
 	__attribute__((warn_unused_result));
 bool handover_put_session(struct buf *b, const struct handover_session *s) __attribute__((warn_unused_result));
+bool handover_put_who(struct buf *b, const struct handover_who *w) __attribute__((warn_unused_result));
+bool handover_get_who(struct span frame, struct handover_who *w_r) __attribute__((warn_unused_result));
+bool handover_put_seen(struct buf *b, const struct handover_seen *s) __attribute__((warn_unused_result));
+bool handover_get_seen(struct span frame, struct handover_seen *s_r) __attribute__((warn_unused_result));
 bool handover_get_session(struct span frame, struct arena *a, struct handover_session *s_r) __attribute__((warn_unused_result));
 
 /*

@@ -4,6 +4,7 @@
  *
  *	connection from auth     accepted, kept until auth closes it
  *	SESSION frame on it      the user's process is found or forked, frame and client go there, auth gets its answer
+ *	WHO frame on it          answered; posthouse kick: the processes that are meant are told to end
  *	word from a process      a session is over; or it is idle and asks whether it may leave
  *	a process ends           it is reaped; a death by signal is logged
  *	DRAIN, STOP from master  no new sessions; processes finish theirs, or say goodbye; the last one's end is ours
@@ -61,6 +62,8 @@ struct session {
 	struct list_node node;
 	uint32_t number;
 	struct netaddr remote;
+	int64_t since; /* wall seconds */
+	bool secured;
 };
 
 /* One per process: a program is the parent of one protocol's processes. */
@@ -307,6 +310,8 @@ static bool give(struct child *c, const struct handover_session *s, int client)
 	rec = mem_zalloc(sizeof *rec);
 	rec->number = ++c->sent;
 	rec->remote = s->remote;
+	rec->since = clock_wall();
+	rec->secured = s->secured;
 	list_append(&c->sessions, &rec->node);
 	parent.nsessions++;
 	report_busy(1);
@@ -384,11 +389,51 @@ static bool conn_answer(struct auth_conn *ac, enum handover_code code, struct sp
 	return frame_send(ac->src.fd, buf_span(&parent.out), -1, clock_deadline(ANSWER_MS)) == IO_OK;
 }
 
+static bool is_meant(const struct child *c, const struct handover_who *w)
+{
+	if (w->user.len > 0)
+		return span_is(w->user, c->owner->name);
+	list_for_each(node, &c->sessions)
+		if (netaddr_eq(&list_entry(node, struct session, node)->remote, &w->remote))
+			return true;
+	return false;
+}
+
+static bool show_session(struct auth_conn *ac, const struct handover_seen *seen)
+{
+	buf_reset(&parent.out);
+	return handover_put_seen(&parent.out, seen) &&
+	       frame_send(ac->src.fd, buf_span(&parent.out), -1, clock_deadline(ANSWER_MS)) == IO_OK;
+}
+
+/* posthouse who, or kick: a process ends with all of its sessions, which say goodbye. */
+static bool answer_who(struct auth_conn *ac, const struct handover_who *w)
+{
+	list_for_each(child, &parent.children) {
+		struct child *c = list_entry(child, struct child, node);
+
+		if (w->kick && !is_meant(c, w))
+			continue;
+		list_for_each(node, &c->sessions) {
+			struct session *s = list_entry(node, struct session, node);
+			struct handover_seen seen = { .user = span_cstr(c->owner->name), .pid = (uint32_t)c->pid, .since = s->since,
+						      .remote = s->remote, .secured = s->secured };
+
+			if (!show_session(ac, &seen))
+				return false;
+		}
+		if (w->kick && child_tell(c, USERPROC_QUIT))
+			c->leaving = true;
+	}
+	return show_session(ac, &(struct handover_seen){ 0 });
+}
+
 static void conn_ready(struct loop_source *src, uint32_t events)
 {
 	struct auth_conn *ac = list_entry(src, struct auth_conn, src);
 	struct arena a = ARENA_INIT;
 	struct handover_session s;
+	struct handover_who who;
 	int client = -1;
 	pid_t pid = 0;
 	bool keep;
@@ -404,7 +449,9 @@ static void conn_ready(struct loop_source *src, uint32_t events)
 		conn_drop(ac);
 		return;
 	}
-	if (client < 0 || !handover_get_session(buf_span(&parent.frame), &a, &s)) {
+	if (client < 0 && handover_get_who(buf_span(&parent.frame), &who)) {
+		keep = answer_who(ac, &who);
+	} else if (client < 0 || !handover_get_session(buf_span(&parent.frame), &a, &s)) {
 		log_error("malformed session frame");
 		keep = false;
 	} else {

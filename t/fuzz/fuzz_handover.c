@@ -14,6 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct span frame = span_of((const char *)data, size), user;
 	struct handover_login l;
 	struct handover_session s;
+	struct handover_who who;
+	struct handover_seen seen;
 	struct arena a = ARENA_INIT;
 	enum handover_code code;
 	uint32_t pid;
@@ -28,6 +30,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_reset(&b);
 	if (handover_get_session(frame, &a, &s))
 		must(handover_put_session(&b, &s) && span_eq(frame, buf_span(&b)));
+	buf_reset(&b);
+	if (handover_get_who(frame, &who))
+		must(handover_put_who(&b, &who) && span_eq(frame, buf_span(&b)));
+	buf_reset(&b);
+	if (handover_get_seen(frame, &seen))
+		must(handover_put_seen(&b, &seen) && span_eq(frame, buf_span(&b)));
 	buf_free(&b);
 	arena_free(&a);
 	return 0;

@@ -192,6 +192,12 @@ static int user(const char *argument)
 	return user_command(user_rest_argc, user_rest_argv);
 }
 
+static int who(const char *argument)
+{
+	(void)argument;
+	return show_who();
+}
+
 static int mailbox(const char *argument)
 {
 	(void)argument;
@@ -223,6 +229,8 @@ static const struct verb {
 	{ "logrotate", logrotate, false, false, "open the log file anew" },
 	{ "set-permissions", set_permissions, true, false, "make and mend the directories" },
 	{ "user", user, true, true, "add, passwd, del NAME or list: users of a passwd-file; passwords on standard input" },
+	{ "who", who, false, false, "users that are logged in" },
+	{ "kick", kick, false, false, "USER|ADDRESS end their sessions" },
 	{ "mailbox", mailbox, true, true, "list, status, create, rename, delete, search, fetch, export, import USER ..." },
 	{ "index", index_files, true, true, "rebuild, verify USER [MAILBOX]..." },
 	{ "version", version, true, false, "name and version" },

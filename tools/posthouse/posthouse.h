@@ -23,6 +23,8 @@ bool wait_for_end(int64_t timeout_ms);
 int ask_master(enum control_verb verb, const char *argument, void (*each)(const struct control_service *s));
 
 int show_status(bool json);
+int show_who(void);
+int kick(const char *whom); /* a user, or an address; NULL is wrong usage */
 int check_everything(void);
 int user_command(int argc, char **argv); /* argv[0] is "user" */
 void check_tls(const struct conf *c, const struct mastercf *services, struct buf *messages);
