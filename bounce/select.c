@@ -9,6 +9,8 @@
  *	              2bounce; else nothing
  *	double-bounce@ nothing                              nothing
  *
+ * Mail with variable return paths (XVERP) has a failure notice for each recipient, unless disable_verp_bounces.
+ *
  * notify_classes bounce and delay send the postmaster a copy, from double-bounce@. The journal is written after the
  * notices are durable: a crash between the two repeats a notice, it never loses one.
  */
@@ -20,6 +22,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/proto/addr.h"
+#include "lib/proto/verp.h"
 
 struct selection {
 	struct arena a;
@@ -107,6 +110,25 @@ static bool from_double_bounce(struct span sender)
 	return span_iis(addr_split(sender).local, conf->double_bounce_sender);
 }
 
+/* The sender is many: each of them hears of its recipient alone. */
+static bool send_each(struct queue_message *m, struct notice n, const struct selection *s)
+{
+	const struct queue_envelope *env = queue_envelope(m);
+	bool ok = true;
+
+	n.nrcpts = 1;
+	for (size_t i = 0; ok && i < s->ntold; i++) {
+		const struct queue_rcpt *r = &env->rcpts[s->told[i]];
+		struct arena a = ARENA_INIT;
+
+		n.rcpts = s->told + i;
+		n.to = verp_sender(&a, env->verp, env->sender, r->original.len ? r->original : r->address);
+		ok = notice_send(m, &n);
+		arena_free(&a);
+	}
+	return ok;
+}
+
 /* A notice may report on NOTICE_RCPTS_MAX recipients: as many notices as it takes. */
 static bool send_all(struct queue_message *m, struct notice n, const struct selection *s)
 {
@@ -145,7 +167,7 @@ static bool tell_failure(struct queue_message *m, struct selection *s, bool expi
 	}
 	if (env->sender.len == 0)
 		return !class_on("2bounce") || send_all(m, copy, s);
-	if (!send_all(m, n, s))
+	if (env->verp.len && !conf->disable_verp_bounces ? !send_each(m, n, s) : !send_all(m, n, s))
 		return false;
 	copy.headers_only = true;
 	return !class_on("bounce") || send_all(m, copy, s);

@@ -19,6 +19,7 @@ void sort_copy_envelope(struct arena *a, const struct queue_envelope *from, stru
 	to->client = SPAN_NONE; /* nobody here asks for it */
 	to->sasl_user = SPAN_NONE;
 	to->filter = arena_span(a, from->filter);
+	to->verp = arena_span(a, from->verp);
 	to->rcpts = arena_array(a, from->nrcpts ? from->nrcpts : 1, sizeof *to->rcpts);
 	for (size_t i = 0; i < from->nrcpts; i++) {
 		to->rcpts[i] = from->rcpts[i];

@@ -14,6 +14,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
+#include "lib/proto/verp.h"
 #include "lib/io/frame.h"
 #include "qmgr/sort.h"
 
@@ -338,6 +339,25 @@ static bool only_these_left(const struct message *m, uint32_t n)
 	return left <= n;
 }
 
+/* Each recipient's copy has a sender of its own. */
+static bool has_verp(const struct task *t)
+{
+	const struct queue_envelope *env = &t->message->awake->env;
+
+	return t->kind == JOB_DELIVER && env->verp.len > 0 && env->sender.len > 0;
+}
+
+static struct span sender_of(struct arena *a, const struct task *t)
+{
+	const struct queue_envelope *env = &t->message->awake->env;
+	const struct queue_rcpt *r;
+
+	if (!has_verp(t))
+		return env->sender;
+	r = &env->rcpts[t->rcpts[t->next]];
+	return verp_sender(a, env->verp, env->sender, r->original.len ? r->original : r->address);
+}
+
 static void fill_message(struct arena *a, const struct task *t, uint32_t n, struct job_message *jm)
 {
 	const struct message *m = t->message;
@@ -345,7 +365,7 @@ static void fill_message(struct arena *a, const struct task *t, uint32_t n, stru
 
 	memcpy(jm->id, m->id, sizeof jm->id);
 	jm->place = m->place;
-	jm->sender = env->sender;
+	jm->sender = sender_of(a, t);
 	jm->envid = env->envid;
 	jm->flags = env->flags;
 	jm->size = env->size;
@@ -381,6 +401,8 @@ static bool add_to_job(struct agent *g, struct dest *d, struct task *t, struct a
 
 	if (d->transport->rcpt_limit && n > d->transport->rcpt_limit)
 		n = d->transport->rcpt_limit;
+	if (n > 1 && has_verp(t))
+		n = 1;
 	job->kind = t->kind;
 	job->nmessages++;
 	for (;; n = n / 4 + 1) {

@@ -60,6 +60,8 @@ static void offer_auth(struct greeting *g)
 
 static void offer_trust(struct greeting *g)
 {
+	if (verp_allowed(g->s))
+		offer(g, 0, "XVERP");
 	if (xclient_allowed(g->s))
 		offer(g, DISCARD_XCLIENT, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT");
 	if (xforward_allowed(g->s))

@@ -4,6 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/proto/idna.h"
+#include "lib/proto/verp.h"
 #include "lib/route/route.h"
 #include "smtpd/access.h"
 #include "smtpd/auth.h"
@@ -35,6 +36,21 @@ static bool size_is_fine(struct smtpd_session *s, const struct smtp_mail *mail)
 	return true;
 }
 
+static bool verp_is_fine(struct smtpd_session *s, struct smtp_mail *mail)
+{
+	if (!mail->has_verp)
+		return true;
+	if (mail->verp.len == 0)
+		mail->verp = span_cstr(conf->default_verp_delimiters);
+	if (!verp_delimiters_valid(mail->verp, conf->verp_delimiter_filter))
+		reply(s, "501 5.5.4 Error: XVERP needs two characters from %s", conf->verp_delimiter_filter);
+	else if (addr_is_null(mail->from))
+		reply(s, "503 5.5.4 Error: XVERP requires non-null sender");
+	else
+		return true;
+	return false;
+}
+
 static uint32_t envelope_flags(const struct smtpd_session *s, const struct smtp_mail *mail)
 {
 	return (mail->body == SMTP_BODY_8BITMIME ? QUEUE_8BIT : 0u) |
@@ -49,6 +65,8 @@ static bool was_offered(struct smtpd_session *s, const struct smtp_mail *mail)
 		reply(s, "501 5.7.1 DSN support is disabled");
 	else if (mail->smtputf8 && (s->discard & DISCARD_SMTPUTF8 || (!conf->smtputf8_enable && !s->is_sendmail)))
 		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, SMTP_CMD_OPTION, SPAN("SMTPUTF8"))));
+	else if (mail->has_verp && !verp_allowed(s))
+		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, SMTP_CMD_OPTION, SPAN("XVERP"))));
 	else
 		return true;
 	return false;
@@ -76,7 +94,7 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, err, detail)));
 		return;
 	}
-	if (!was_offered(s, &mail))
+	if (!was_offered(s, &mail) || !verp_is_fine(s, &mail))
 		return;
 	if (!addr_is_null(mail.from))
 		sender = idna_address(&s->cmd, route_rewrite(&s->cmd, addr_internal(&s->cmd, mail.from)));
@@ -90,6 +108,7 @@ void cmd_mail(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	t->sender_given = arena_span(&t->arena, addr_internal(&s->cmd, mail.from));
 	t->env.sender = arena_span(&t->arena, sender);
 	t->env.envid = arena_span(&t->arena, mail.envid);
+	t->env.verp = arena_span(&t->arena, mail.verp);
 	t->env.sasl_user = s->sasl_user;
 	t->env.flags = envelope_flags(s, &mail);
 	t->env.arrival_us = clock_wall_us();

@@ -34,6 +34,13 @@ bool xforward_allowed(const struct smtpd_session *s)
 	return listed(s, conf->smtpd_authorized_xforward_hosts);
 }
 
+bool verp_allowed(const struct smtpd_session *s)
+{
+	struct match *list = match_open(conf->smtpd_authorized_verp_clients, MATCH_NETWORK);
+
+	return s->is_unix || match_netaddr(list, &s->peer, s->client_name) == MAP_OK;
+}
+
 /* A value goes into log lines and headers: printable, of a sane length. */
 static bool is_clean(struct span value)
 {

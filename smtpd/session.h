@@ -131,6 +131,7 @@ void log_reject_as(const struct smtpd_session *s, const char *decision, const ch
 /* May this client give these commands? What XFORWARD adds to the line "ID: client=..." (cmd_xclient.c). */
 bool xclient_allowed(const struct smtpd_session *s);
 bool xforward_allowed(const struct smtpd_session *s);
+bool verp_allowed(const struct smtpd_session *s); /* XVERP: smtpd_authorized_verp_clients, and sendmail(1) */
 const char *xforward_log(struct smtpd_session *s);
 
 /* Behind the first BDAT of a message, accepted or not, only BDAT goes on: until LAST, RSET or a greeting. */

@@ -191,6 +191,15 @@ static enum smtp_cmd_err mail_envid(struct parse *p, struct span value)
 	return SMTP_CMD_OK;
 }
 
+static enum smtp_cmd_err mail_verp(struct parse *p, struct span value)
+{
+	struct smtp_mail *m = p->into;
+
+	m->has_verp = true;
+	m->verp = value;
+	return SMTP_CMD_OK;
+}
+
 static enum smtp_cmd_err rcpt_notify(struct parse *p, struct span value)
 {
 	struct smtp_rcpt *r = p->into;
@@ -213,6 +222,7 @@ static enum smtp_cmd_err rcpt_orcpt(struct parse *p, struct span value)
 static const struct param_kind mail_params[] = {
 	{ "SIZE", mail_size }, { "BODY", mail_body }, { "SMTPUTF8", mail_utf8 },
 	{ "AUTH", mail_auth }, { "RET", mail_ret },   { "ENVID", mail_envid },
+	{ "XVERP", mail_verp },
 	{ NULL, NULL },
 };
 

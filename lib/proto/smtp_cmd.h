@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a client says to an SMTP or LMTP server: one command line, RFC 5321 4.1.1, and the parameters of MAIL and RCPT
- * (RFC 1870 SIZE, 6152 BODY, 3461 DSN, 4954 AUTH, 6531 SMTPUTF8). Syntax only: whether a command may be given now, or
- * an extension was offered, is the server's business. Every error knows the reply it deserves.
+ * (RFC 1870 SIZE, 6152 BODY, 3461 DSN, 4954 AUTH, 6531 SMTPUTF8; Postfix's XVERP). Syntax only: whether a command may be
+ * given now, or an extension was offered, is the server's business. Every error knows the reply it deserves.
  */
 #pragma once
 #include <stdbool.h>
@@ -99,12 +99,13 @@ enum smtp_parse_flags {
 
 struct smtp_mail {
 	struct addr from;
-	bool has_size, smtputf8, has_auth;
+	bool has_size, smtputf8, has_auth, has_verp;
 	uint64_t size;
 	enum smtp_body body;
 	enum smtp_ret ret;
 	struct span envid; /* decoded, printable ASCII; empty: none */
 	struct span auth;  /* decoded mailbox, "<>" for an unknown one */
+	struct span verp;  /* what XVERP= gave, unchecked; empty: the default delimiters */
 	struct smtp_param *others;
 	size_t nothers;
 };

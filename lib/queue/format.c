@@ -69,8 +69,10 @@ void format_put_envelope(struct buf *b, const struct queue_envelope *env)
 		pack_span(b, r->orcpt);
 		pack_u8(b, r->notify);
 	}
-	if (env->filter.len) /* rare, and messages of older versions end here */
+	if (env->filter.len || env->verp.len) /* rare, and messages of older versions end here */
 		pack_span(b, env->filter);
+	if (env->verp.len)
+		pack_span(b, env->verp);
 }
 
 bool format_get_envelope(struct span bytes, struct arena *a, struct queue_envelope *env_r)
@@ -107,6 +109,10 @@ bool format_get_envelope(struct span bytes, struct arena *a, struct queue_envelo
 	}
 	if (!u.bad && u.rest.len)
 		env_r->filter = unpack_span(&u);
+	if (!u.bad && u.rest.len)
+		env_r->verp = unpack_span(&u);
+	if (env_r->verp.len && env_r->verp.len != 2)
+		return false;
 	return unpack_done(&u);
 }
 

@@ -78,6 +78,7 @@ struct queue_envelope {
 	struct span client;   /* "name[1.2.3.4]", for bounces and logs; empty when local */
 	struct span sasl_user;
 	struct span filter;   /* "transport:nexthop" that all of it goes by, whatever the recipients; empty: by their routes */
+	struct span verp;     /* the two delimiters of lib/proto/verp.h: each recipient has a sender address of its own; or empty */
 	struct queue_rcpt *rcpts;
 	size_t nrcpts;
 	/* from the journal: */

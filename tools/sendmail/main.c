@@ -10,6 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/map/map.h"
+#include "lib/proto/verp.h"
 #include "tools/sendmail/sendmail.h"
 
 /* -C names the directory, or main.cf in it. */
@@ -91,6 +92,10 @@ static int run_mode(struct arena *a, const struct options *o, const char *dir)
 	case MODE_SEND:
 	case MODE_VERIFY:
 		break;
+	}
+	if (o->verp && *o->verp && !verp_delimiters_valid(span_cstr(o->verp), conf->verp_delimiter_filter)) {
+		log_error("-XV needs two characters from %s", conf->verp_delimiter_filter);
+		return EX_USAGE;
 	}
 	if (chdir(conf->queue_directory) < 0) {
 		log_error("%s: %m", conf->queue_directory);

@@ -132,6 +132,10 @@ static int set_option(struct options *o, int letter, const char *value)
 	case 'V':
 		o->envid = value;
 		return EX_OK;
+	case 'X': /* of any other kind it was a log file once */
+		if (value[0] == 'V')
+			o->verp = value + 1;
+		return EX_OK;
 	case 'i':
 		o->ignore_dots = true;
 		return EX_OK;

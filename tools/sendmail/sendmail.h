@@ -40,6 +40,7 @@ struct options {
 	const char *full_name;  /* -F, or NULL */
 	const char *sender;     /* -f, -r, or NULL: the caller */
 	const char *envid;      /* -V */
+	const char *verp;       /* -XV: "", or two delimiters; NULL: no */
 	const char *ret;        /* -R: "FULL" or "HDRS" */
 	const char *notify;     /* -N, as the NOTIFY parameter wants it */
 	const char *body;       /* -B: "7BIT" or "8BITMIME" */

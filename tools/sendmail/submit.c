@@ -131,6 +131,8 @@ static const char *mail_command(struct arena *a, const struct options *o, const 
 		text = arena_printf(a, "%s RET=%s", text, o->ret);
 	if (o->envid)
 		text = arena_printf(a, "%s ENVID=" SPAN_FMT, text, SPAN_ARG(xtext(a, o->envid)));
+	if (o->verp)
+		text = arena_printf(a, *o->verp ? "%s XVERP=%s" : "%s XVERP", text, o->verp);
 	return needs_smtputf8(l) ? arena_printf(a, "%s SMTPUTF8", text) : text;
 }
 
