@@ -152,7 +152,7 @@ void peaks_note_client(void)
 
 static struct high take(struct high *h)
 {
-	struct high seen;
+	struct high seen = { .when = 0 };
 
 	take_turn();
 	memcpy(seen.who, h->who, sizeof seen.who);
@@ -179,7 +179,7 @@ static void report_one(const char *tag, const char *what, const char *unit, cons
 static void report(void)
 {
 	char tag[64], unit[32];
-	struct high seen;
+	struct high seen = { .when = 0 };
 
 	snprintf(tag, sizeof tag, "%s/anvil", conf->syslog_name);
 	snprintf(unit, sizeof unit, "/%llds", (long long)conf->anvil_rate_time_unit_ms / 1000);
