@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Destinations. While a site is down its tasks go back to sleep at once and wait for it together, and one cheap probe is
- * made at a time, first after site_probe_time, then at doubling pauses up to maximal_site_probe_time; but not over SOON_MS when
- * many letters wait, or over a sixtieth of the time since it was up. The first success wakes all that wait.
+ * made at a time, first after site_probe_time, then at doubling pauses up to maximal_site_probe_time; but not over
+ * crowded_site_probe_time when site_crowd_limit messages wait, or when the site is down for less than an OUTAGE_SHARE-th would
+ * be. The first success wakes all that wait.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,12 @@
 #include "lib/conf/conf.h"
 #include "qmgr/qmgr.h"
 
-enum { FORGET_MS = 60 * 1000, SOON_MS = 7000, MANY = 100, OUTAGE_SHARE = 60 };
+/*
+ * OUTAGE_SHARE: who has been away for an hour is not missed for one minute more. FORGET_MS: what an unused destination is kept
+ * for costs memory only. PROBE_REST: no site is probed all the time, also when a probe takes longer than the pause between two.
+ * None of them is worth a parameter.
+ */
+enum { FORGET_MS = 60 * 1000, OUTAGE_SHARE = 60, PROBE_REST = 8 };
 
 static void probe_timer(struct loop_timer *timer);
 static void rest_over(struct loop_timer *timer);
@@ -33,6 +39,7 @@ struct dest *dest_get(struct transport *t, struct span key, struct span nexthop)
 	d->probe.fire = probe_timer;
 	d->rest.fire = rest_over;
 	list_init(&d->tasks);
+	list_init(&d->retries);
 	list_init(&d->waiters);
 	htab_put(&t->dests, d->key, d);
 	return d;
@@ -41,6 +48,7 @@ struct dest *dest_get(struct transport *t, struct span key, struct span nexthop)
 static void forget(struct dest *d)
 {
 	list_remove(&d->at_home);
+	list_remove(&d->in_yielding);
 	loop_timer_del(qmgr_loop, &d->rest);
 	htab_del(&d->transport->dests, d->key);
 	free((char *)(uintptr_t)d->key.ptr);
@@ -91,13 +99,19 @@ static bool wants_agent(struct dest *d)
 	if (d->state != DEST_UP || d->ntasks == 0 || d->busy >= d->window || dest_rests(d))
 		return false;
 	/* What fits into the next job of an agent that is at work is not worth a second one: same lock, same mailbox. */
-	return d->busy == 0 || d->transport->batch <= 1 || d->ntasks > d->transport->batch;
+	if (d->busy > 0 && d->transport->batch > 1 && d->ntasks <= d->transport->batch)
+		return false;
+	if (dest_has_turn(d))
+		return true;
+	ready_yield(d);
+	return false;
 }
 
 void dest_update_ready(struct dest *d)
 {
 	if (wants_agent(d)) {
 		loop_timer_del(qmgr_loop, &d->probe);
+		list_remove(&d->in_yielding);
 		if (!list_linked(&d->in_ready))
 			list_append(&d->transport->ready, &d->in_ready);
 	} else {
@@ -107,18 +121,31 @@ void dest_update_ready(struct dest *d)
 	}
 }
 
+/* Notices are few, and what they tell of is old enough. */
+static struct list *line_of(struct dest *d, const struct task *t)
+{
+	return t->message->yields && t->kind == JOB_DELIVER ? &d->retries : &d->tasks;
+}
+
 void dest_add_task(struct dest *d, struct task *t)
 {
 	t->dest = d;
-	list_append(&d->tasks, &t->in_dest);
+	list_append(line_of(d, t), &t->in_dest);
 	d->ntasks++;
 	dest_update_ready(d);
 }
 
-struct task *dest_take_task(struct dest *d)
+bool dest_has_turn(const struct dest *d)
+{
+	return !list_empty(&d->tasks) || (!list_empty(&d->retries) && ready_may_retry());
+}
+
+static struct task *take_first(struct dest *d)
 {
 	struct list_node *n = list_first(&d->tasks);
 
+	if (n == NULL)
+		n = list_first(&d->retries);
 	if (n == NULL)
 		return NULL;
 	list_remove(n);
@@ -126,12 +153,21 @@ struct task *dest_take_task(struct dest *d)
 	return list_entry(n, struct task, in_dest);
 }
 
+struct task *dest_take_task(struct dest *d)
+{
+	struct task *t = dest_has_turn(d) ? take_first(d) : NULL;
+
+	if (t && line_of(d, t) == &d->retries)
+		ready_count_retry();
+	return t;
+}
+
 void dest_give_back_task(struct dest *d, struct task *t, bool first)
 {
 	if (first)
-		list_prepend(&d->tasks, &t->in_dest);
+		list_prepend(line_of(d, t), &t->in_dest);
 	else
-		list_append(&d->tasks, &t->in_dest);
+		list_append(line_of(d, t), &t->in_dest);
 	d->ntasks++;
 }
 
@@ -148,7 +184,7 @@ static bool many_wait(const struct dest *d)
 	unsigned n = 0;
 
 	list_for_each(w, &d->waiters)
-		if (++n == MANY)
+		if (++n >= (unsigned)conf->site_crowd_limit)
 			return true;
 	return false;
 }
@@ -157,8 +193,8 @@ static int64_t longest_pause_ms(const struct dest *d)
 {
 	int64_t longest = many_wait(d) ? 0 : (clock_mono_ms() - d->down_since_ms) / OUTAGE_SHARE;
 
-	if (longest < SOON_MS)
-		longest = SOON_MS;
+	if (longest < conf->crowded_site_probe_time_ms)
+		longest = conf->crowded_site_probe_time_ms;
 	if (longest < conf->site_probe_time_ms)
 		longest = conf->site_probe_time_ms;
 	return longest < conf->maximal_site_probe_time_ms ? longest : conf->maximal_site_probe_time_ms;
@@ -177,15 +213,12 @@ static int64_t probe_pause_ms(const struct dest *d)
 
 void dest_suspend_tasks(struct dest *d)
 {
-	struct list_node *n;
+	struct task *t;
 
-	while ((n = list_first(&d->tasks)) != NULL) {
-		struct task *t = list_entry(n, struct task, in_dest);
+	while ((t = take_first(d)) != NULL) {
 		struct arena *a = &t->message->awake->arena;
 		struct verdict v = verdict_make(a, "4.4.1", "delivery temporarily suspended: %s", d->reason);
 
-		list_remove(n);
-		d->ntasks--;
 		if (t->kind != JOB_DELIVER)
 			message_notice_failed(t->message);
 		for (; t->next < t->nrcpts; t->next++)
@@ -254,6 +287,8 @@ static void recover(struct dest *d)
 
 void dest_probe_result(struct dest *d, bool down, struct span reason)
 {
+	int64_t pause, at, rest;
+
 	d->probing = false;
 	if (d->state == DEST_UP)
 		return;
@@ -269,7 +304,11 @@ void dest_probe_result(struct dest *d, bool down, struct span reason)
 		dest_update_ready(d);
 		return;
 	}
-	loop_timer_set(qmgr_loop, &d->probe, clock_deadline(probe_pause_ms(d)));
+	/* Counted from the beginning of this one: it may have waited long for nothing. */
+	pause = probe_pause_ms(d);
+	at = d->probed_ms + pause;
+	rest = clock_deadline(pause / PROBE_REST);
+	loop_timer_set(qmgr_loop, &d->probe, at > rest ? at : rest);
 }
 
 void dest_probe_now(struct dest *d)
@@ -277,6 +316,7 @@ void dest_probe_now(struct dest *d)
 	if (d->state == DEST_DOWN && !d->probing) {
 		loop_timer_del(qmgr_loop, &d->probe);
 		d->probing = true;
+		d->probed_ms = clock_mono_ms();
 		transport_probe(d->transport, d);
 	}
 }

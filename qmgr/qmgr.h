@@ -40,6 +40,7 @@ struct message {
 	bool reread;                /* changed on disk while awake: look again when its tasks are done */
 	bool flush;                 /* every recipient is due at the next wake, whatever its pause */
 	bool released;              /* a site it waited for is back */
+	bool yields;                /* to new mail (ready.c) */
 	bool fresh;                 /* never attempted: wake without a pause */
 	bool found;                 /* by the scan, or it could have been: an agent of before may have delivered it */
 	bool kept;                  /* delivered by an agent that ended before it had made it durable */
@@ -87,7 +88,9 @@ struct dest {
 	struct span nexthop;         /* what the agent is told */
 	enum dest_state state;
 	struct list tasks;           /* with recipients to hand out, in turn */
-	unsigned ntasks;
+	struct list retries;         /* the same, of messages that yield to new mail */
+	struct list_node in_yielding; /* has retries alone, and they must wait for new mail (ready.c) */
+	unsigned ntasks;             /* on both lists */
 	struct list_node in_ready;   /* on its transport's list: has tasks, is up, has room */
 	unsigned window, busy;       /* agents allowed, agents at work */
 	struct agent *home;          /* a mailbox: the agent that knows it best, because it had it last */
@@ -98,6 +101,7 @@ struct dest {
 	struct loop_timer probe;     /* DOWN: next look at the site; UP and unused: forget it */
 	unsigned probes;
 	bool probing;
+	int64_t probed_ms;           /* when the last one began */
 	int64_t down_since_ms;
 	int64_t rest_until_ms;       /* <transport>_destination_rate_delay: no job before */
 	int64_t gather_until_ms;     /* a mailbox rests longer while letters for it go on coming, but not longer than this */
@@ -155,6 +159,9 @@ bool message_too_many_probes(void); /* more are awake than address_verify_pendin
 /* --- ready.c --- */
 void ready_add(struct message *m, bool yields); /* yields: to new mail */
 void ready_count_new(void);
+bool ready_may_retry(void); /* may one of those that yield be handed out now? */
+void ready_count_retry(void);
+void ready_yield(struct dest *d); /* dest_update_ready is called for it when one may */
 bool ready_pump(void); /* wake some of those that are ready, as far as qmgr_message_active_limit allows; true: call again */
 
 /* --- summary.c --- */
@@ -185,6 +192,7 @@ void dest_give_back_task(struct dest *d, struct task *t, bool first);
 /* After a delivery: for its rate delay, or to gather a batch. Its timer calls dest_update_ready. */
 bool dest_rests(struct dest *d);
 void dest_update_ready(struct dest *d);
+bool dest_has_turn(const struct dest *d); /* a task that dest_take_task gives */
 void dest_succeeded(struct dest *d);
 void dest_failed(struct dest *d, struct span reason);
 void dest_wait(struct dest *d, struct message *m);

@@ -584,19 +584,35 @@ static void rest_over(struct loop_timer *timer)
 	transport_run(list_entry(timer, struct transport, rest));
 }
 
+/* Those that have only what must yield now to new mail leave the line (dest_update_ready). */
+static struct dest *first_ready(struct transport *t)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&t->ready)) != NULL) {
+		struct dest *d = list_entry(n, struct dest, in_ready);
+
+		if (dest_has_turn(d))
+			return d;
+		dest_update_ready(d);
+	}
+	return NULL;
+}
+
 /* Of the destinations that are ready: one that this agent had before, else the first. */
 static struct dest *own_or_first(struct agent *g)
 {
-	struct list *ready = &g->transport->ready;
 	int looked = 0;
 
-	list_for_each(n, ready) {
+	list_for_each(n, &g->transport->ready) {
+		struct dest *d = list_entry(n, struct dest, in_ready);
+
 		if (list_empty(&g->at_home) || looked++ == LOOK_FOR_OWN)
 			break;
-		if (list_entry(n, struct dest, in_ready)->home == g)
-			return list_entry(n, struct dest, in_ready);
+		if (d->home == g && dest_has_turn(d))
+			return d;
 	}
-	return list_empty(ready) ? NULL : list_entry(list_first(ready), struct dest, in_ready);
+	return first_ready(g->transport);
 }
 
 /* The destination an agent should go on with: its own while its turn lasts or nobody else waits. */
@@ -606,7 +622,7 @@ static struct dest *choose(struct agent *g)
 	struct list_node *n = list_first(&t->ready);
 	struct dest *own = g->dest;
 
-	if (own && own->state == DEST_UP && own->ntasks > 0 && own->busy < own->window && !dest_rests(own) &&
+	if (own && own->state == DEST_UP && dest_has_turn(own) && own->busy < own->window && !dest_rests(own) &&
 	    (g->turn < TURN_MESSAGES || n == NULL))
 		return own;
 	return own_or_first(g);
@@ -673,8 +689,10 @@ static struct agent *free_agent(struct transport *t, const struct dest *d)
 
 void transport_run(struct transport *t)
 {
-	while (!list_empty(&t->ready) && !rests(t)) {
-		struct agent *g = free_agent(t, list_entry(list_first(&t->ready), struct dest, in_ready));
+	struct dest *d;
+
+	while (!rests(t) && (d = first_ready(t)) != NULL) {
+		struct agent *g = free_agent(t, d);
 
 		if (g == NULL)
 			return;

@@ -75,6 +75,7 @@ struct attempt {
 	struct span relay;  /* where it was, when a server was connected to */
 	bool site_down;
 	unsigned servers; /* connected to so far */
+	bool probing;
 };
 
 /* As long as one host failed only for now, so did the destination. */
@@ -98,7 +99,7 @@ static bool connect_next(struct courier *c, struct attempt *t)
 		struct span relay = SPAN_NONE;
 		struct verdict why;
 
-		c->peer = peer_open(&c->a, host, c->qmgr, &why, &relay);
+		c->peer = peer_open(&c->a, host, t->probing, c->qmgr, &why, &relay);
 		t->servers += relay.len > 0;
 		if (c->peer)
 			return true;
@@ -292,7 +293,7 @@ static bool deliver_all(struct courier *c, const struct job *job)
 static bool probe(struct courier *c)
 {
 	struct job_result result = { .id = "" };
-	struct attempt t = { 0 };
+	struct attempt t = { .probing = true };
 
 	leave(c);
 	c->site_until_ms = 0;

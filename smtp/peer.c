@@ -2,6 +2,8 @@
 #include "smtp/peer.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,7 +203,24 @@ static int connect_unix(const char *path)
 	return fd;
 }
 
-static int connect_to(struct arena *a, const struct site_host *host, struct span name, struct verdict *trouble_r)
+/*
+ * Whether a site is back is asked in vain most of the time. SYNs that it dropped are repeated at ever longer pauses, so a new
+ * connection tells sooner than a long wait; and of a machine that was started anew while we waited for its greeting we hear
+ * nothing, as we send nothing.
+ */
+enum { ALIVE_S = 5, ALIVE_PROBES = 60 };
+
+static void keep_alive(int fd)
+{
+	int on = 1, seconds = ALIVE_S, probes = ALIVE_PROBES;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+static int connect_to(struct arena *a, const struct site_host *host, bool probing, struct span name, struct verdict *trouble_r)
 {
 	const char *bind_text = host->addr.family == AF_INET ? conf->smtp_bind_address : conf->smtp_bind_address6;
 	struct netaddr local;
@@ -216,7 +235,12 @@ static int connect_to(struct arena *a, const struct site_host *host, struct span
 						  strerrordesc_np(errno));
 		return fd;
 	}
-	fd = netaddr_connect(&host->addr, bound ? &local : NULL, clock_deadline(conf->smtp_connect_timeout_ms));
+	fd = netaddr_connect(&host->addr, bound ? &local : NULL,
+			     clock_deadline(probing && conf->smtp_probe_connect_timeout_ms < conf->smtp_connect_timeout_ms
+						? conf->smtp_probe_connect_timeout_ms
+						: conf->smtp_connect_timeout_ms));
+	if (fd >= 0 && probing)
+		keep_alive(fd);
 	if (fd < 0)
 		*trouble_r = verdict_make(a, "4.4.1", "connect to " SPAN_FMT ":%u: %s", SPAN_ARG(name),
 					  (unsigned)host->addr.port, strerrordesc_np(errno));
@@ -289,13 +313,13 @@ static bool introduced(struct peer *p, const struct site_host *host, struct aren
 	return false;
 }
 
-struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_fd, struct verdict *trouble_r,
-		       struct span *relay_r)
+struct peer *peer_open(struct arena *a, const struct site_host *host, bool probing, int owner_fd,
+		       struct verdict *trouble_r, struct span *relay_r)
 {
 	char text[NETADDR_TEXT_MAX];
 	struct span name = span_cstr(arena_printf(a, SPAN_FMT "[%s]", SPAN_ARG(host->name),
 						  host->path ? host->path : netaddr_text(&host->addr, text)));
-	int fd = connect_to(a, host, name, trouble_r);
+	int fd = connect_to(a, host, probing, name, trouble_r);
 	struct peer *p;
 
 	if (fd < 0)

@@ -52,11 +52,11 @@ struct peer {
 };
 
 /*
- * Connect and introduce ourselves. NULL: *trouble_r says why, in a; *relay_r (in a) is the server's relay text when it
- * was connected to, else untouched.
+ * Connect and introduce ourselves. probing: a site that was down, so smtp_probe_connect_timeout counts. NULL: *trouble_r says
+ * why, in a; *relay_r (in a) is the server's relay text when it was connected to, else untouched.
  */
-struct peer *peer_open(struct arena *a, const struct site_host *host, int owner_fd, struct verdict *trouble_r,
-		       struct span *relay_r);
+struct peer *peer_open(struct arena *a, const struct site_host *host, bool probing, int owner_fd,
+		       struct verdict *trouble_r, struct span *relay_r);
 /* Say QUIT when there is still somebody to hear it, without waiting for an answer. NULL is fine. */
 void peer_close(struct peer *p);
 
