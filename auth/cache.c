@@ -23,7 +23,7 @@ struct entry {
 	int64_t until_ms;
 };
 
-enum { WAYS = 4 };
+enum { DAY_S = 86400, WAYS = 4 };
 
 static struct entry *entries;
 static size_t nentries;
@@ -59,6 +59,7 @@ static void make_key(const struct attempt *at, const char *file, struct cache_ke
 	pack_u8(&b, (uint8_t)at->mech);
 	pack_span(&b, span_cstr(file));
 	put_file(&b, file);
+	pack_u64(&b, (uint64_t)(clock_wall() / DAY_S)); /* accounts expire by the day */
 	must(!b.overflow);
 	secret_digest(buf_span(&b), key_r->digest);
 	buf_wipe(&b);

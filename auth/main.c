@@ -144,7 +144,7 @@ static enum handover_code identify(struct attempt *at, struct user *u)
 	default:
 		return HANDOVER_TEMP;
 	}
-	if (u->disabled)
+	if (u->disabled || u->no_login)
 		return HANDOVER_DISABLED;
 	if (conf_unprivileged(conf))
 		return HANDOVER_OK;

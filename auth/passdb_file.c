@@ -61,11 +61,12 @@ enum passdb_status passdb_file(struct attempt *at, const char *arg)
 {
 	struct span field = SPAN_NONE;
 	enum passdb_status status;
+	bool no_login = false;
 	const char *why;
 
 	if (!attempt_by_password(at))
 		find_secret_model(arg);
-	switch (userdb_password(arg, &at->arena, span_cstr(at->name), &field)) {
+	switch (userdb_password(arg, &at->arena, span_cstr(at->name), &field, &no_login)) {
 	case MAP_OK:
 		break;
 	case MAP_NOTFOUND:
@@ -80,6 +81,10 @@ enum passdb_status passdb_file(struct attempt *at, const char *arg)
 		log_error("%s: entry of %s: %s", arg, at->name, why);
 	else if (status == PASSDB_MISMATCH && !hash_is_model(field))
 		passdb_file_waste(at, arg);
+	if (status == PASSDB_OK && no_login) {
+		passdb_log(at, "passwd-file", "account is disabled");
+		status = PASSDB_DISABLED;
+	}
 	mem_wipe((char *)field.ptr, field.len);
 	return status;
 }

@@ -47,7 +47,7 @@ static bool expired(const struct spwd *sp)
 {
 	long today = (long)(clock_wall() / DAY_S);
 
-	if (sp->sp_expire > 0 && today >= sp->sp_expire)
+	if (sp->sp_expire >= 0 && today >= sp->sp_expire)
 		return true;
 	if (sp->sp_lstchg == 0) /* must be changed at the next login */
 		return true;

@@ -79,7 +79,7 @@ static const char *refusal(enum handover_code code)
 	case HANDOVER_TEMP:
 		return "NO [UNAVAILABLE] Temporary authentication failure.";
 	case HANDOVER_DISABLED:
-		return "NO [CONTACTADMIN] Account or password has expired.";
+		return "NO [CONTACTADMIN] The account is disabled, or it or its password has expired.";
 	case HANDOVER_LIMIT:
 		return "NO [LIMIT] Too many connections of this user from this address.";
 	default:

@@ -86,7 +86,7 @@ static const char *refusal(enum handover_code code)
 	case HANDOVER_TEMP:
 		return "-ERR [SYS/TEMP] Temporary authentication failure.\r\n";
 	case HANDOVER_DISABLED:
-		return "-ERR [AUTH] Account or password has expired.\r\n";
+		return "-ERR [AUTH] The account is disabled, or it or its password has expired.\r\n";
 	case HANDOVER_LIMIT:
 		return "-ERR [IN-USE] Too many connections of this user from this address.\r\n";
 	default:

@@ -65,6 +65,7 @@ void starttls_open(void)
 		.groups = conf->tls_eecdh_auto_curves,
 		.ca_file = conf->smtpd_tls_CAfile,
 		.ca_dir = conf->smtpd_tls_CApath,
+		.verify_depth = (int)conf->smtpd_tls_ccert_verifydepth,
 		.fingerprint_digest = conf->smtpd_tls_fingerprint_digest,
 		.server_order = conf->tls_preempt_cipherlist,
 	};

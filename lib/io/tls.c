@@ -98,12 +98,24 @@ static bool trust(SSL_CTX *ctx, const struct tls_settings *set, bool server, cha
 	return true;
 }
 
-static void bind_to_service(SSL_CTX *ctx, const char *name)
+/*
+ * A session that is resumed keeps the client's certificate and what was found out about it: the ticket is good only where the same
+ * would be found out again.
+ */
+static void bind_to_service(SSL_CTX *ctx, const struct tls_settings *set)
 {
+	const char *file = set->ca_file ? set->ca_file : "", *dir = set->ca_dir ? set->ca_dir : "";
+	const char *service = set->session_context ? set->session_context : "";
 	unsigned char id[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
+	struct buf name;
 
-	must(EVP_Digest(name, strlen(name), id, &len, EVP_sha256(), NULL) == 1);
+	buf_init(&name, 3 * 4096 + 64);
+	buf_adds(&name, service);
+	if (set->ask_cert)
+		buf_addf(&name, "\n%s\n%s\n%d", file, dir, set->verify_depth);
+	must(EVP_Digest(name.ptr, name.len, id, &len, EVP_sha256(), NULL) == 1);
+	buf_free(&name);
 	must(SSL_CTX_set_session_id_context(ctx, id, SSL_MAX_SID_CTX_LENGTH < len ? SSL_MAX_SID_CTX_LENGTH : len) == 1);
 }
 
@@ -118,9 +130,11 @@ static SSL_CTX *new_ctx(struct tls_context *c, const struct tls_settings *set, b
 	if (server) {
 		SSL_CTX_set_options(ctx, SSL_OP_PRIORITIZE_CHACHA | (set->server_order ? SSL_OP_CIPHER_SERVER_PREFERENCE : 0));
 		SSL_CTX_set_timeout(ctx, LIFETIME_S);
-		bind_to_service(ctx, set->session_context ? set->session_context : "");
-		if (set->ask_cert)
+		bind_to_service(ctx, set);
+		if (set->ask_cert) {
 			SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, accept_any);
+			SSL_CTX_set_verify_depth(ctx, set->verify_depth + 1);
+		}
 		if (set->tickets)
 			tls_tickets_use(ctx);
 		else

@@ -70,6 +70,7 @@ struct tls_settings {
 	const char *groups;          /* "X25519 prime256v1" */
 	bool ask_cert;               /* of clients; whoever needs one looks at what came */
 	const char *ca_file, *ca_dir; /* whom to trust; both empty: the client side takes the system's */
+	int verify_depth;            /* server: so many certificates may be between a client's and one that is trusted */
 	const char *fingerprint_digest; /* "sha256" */
 	bool server_order;           /* the server's order of ciphers counts */
 	struct tls_tickets *tickets; /* server: NULL, no tickets; lives as long as the context */

@@ -19,6 +19,13 @@ bool passwd_name_valid(struct span name)
 	return true;
 }
 
+static bool is_flag(struct span word, struct span name)
+{
+	struct span value = span_skip(word, name.len);
+
+	return span_starts(word, name.ptr) && (value.len == 0 || span_is(value, "=yes") || span_is(value, "=y"));
+}
+
 static void take_extra(struct span extra, struct passwd_line *out)
 {
 	struct {
@@ -33,7 +40,8 @@ static void take_extra(struct span extra, struct passwd_line *out)
 	struct span word;
 
 	while (span_word(&extra, " \t", &word)) {
-		out->disabled |= span_is(word, "disabled") || span_is(word, "disabled=yes") || span_is(word, "disabled=y");
+		out->disabled |= is_flag(word, SPAN("disabled"));
+		out->no_login |= is_flag(word, SPAN("nologin"));
 		for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 			if (span_starts(word, known[i].name))
 				*known[i].value = span_skip(word, strlen(known[i].name));

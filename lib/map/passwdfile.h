@@ -5,7 +5,7 @@
  *	name:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
  *
  * Fields may be missing from the right; uid and gid are numbers or names. Extra fields are separated by blanks; those that
- * matter are userdb_mail=, userdb_home=, userdb_uid=, userdb_gid=, and disabled (or disabled=yes). Lines that begin with # are
+ * matter are userdb_mail=, userdb_home=, userdb_uid=, userdb_gid=, nologin and disabled (or disabled=yes). Lines that begin with # are
  * comments.
  */
 #pragma once
@@ -19,7 +19,8 @@
 
 struct passwd_line {
 	struct span name, hash, uid, gid, home, shell, mail; /* empty: not given */
-	bool disabled;
+	bool disabled; /* no login, no mail */
+	bool no_login; /* mail is taken */
 };
 
 struct passwd_file {

@@ -285,6 +285,7 @@ static enum map_status from_line(struct arena *a, const char *path, const struct
 			  .home = arena_cstr(a, line->home.len ? line->home : SPAN("/nonexistent")),
 			  .shell = arena_cstr(a, line->shell),
 			  .disabled = line->disabled,
+			  .no_login = line->no_login,
 			  .mail_location = line->mail.len ? arena_cstr(a, line->mail) : NULL };
 
 	if (conf_unprivileged(conf))
@@ -347,7 +348,8 @@ enum map_status userdb_get(struct arena *a, struct span name, struct user *user_
 	return MAP_NOTFOUND;
 }
 
-enum map_status userdb_password(const char *path, struct arena *a, struct span name, struct span *hash_r)
+enum map_status userdb_password(const char *path, struct arena *a, struct span name, struct span *hash_r,
+				bool *no_login_r)
 {
 	struct users_file *f = users_open(path, true);
 	struct users_snap *u;
@@ -359,8 +361,10 @@ enum map_status userdb_password(const char *path, struct arena *a, struct span n
 	if (u == NULL)
 		return MAP_TEMP;
 	line = passwd_file_find(u->file, name);
-	if (line)
+	if (line) {
 		*hash_r = arena_span(a, line->hash);
+		*no_login_r = line->disabled || line->no_login;
+	}
 	fresh_put(&f->fresh, &u->snap);
 	return line ? MAP_OK : MAP_NOTFOUND;
 }

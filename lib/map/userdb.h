@@ -19,12 +19,15 @@ struct user {
 	const char *home;
 	const char *shell;
 	bool disabled;             /* extra field `disabled' of a passwd-file: no login, no mail */
+	bool no_login;             /* extra field `nologin': mail is taken, but nobody logs in */
 	const char *mail_location; /* extra field userdb_mail of a passwd-file, or NULL */
 };
 
 /* name: any bytes; what is not an acceptable user name is MAP_NOTFOUND without a lookup. Strings in a. */
 enum map_status userdb_get(struct arena *a, struct span name, struct user *user_r) __attribute__((warn_unused_result));
 
-/* The password field of a passwd-file for this user, for auth only; wipe it after use. MAP_NOTFOUND: no such user. */
-enum map_status userdb_password(const char *path, struct arena *a, struct span name, struct span *hash_r)
+/* The password field of a passwd-file for this user, for auth only; wipe it after use. no_login_r: it must not be
+ * used even when it matches. MAP_NOTFOUND: no such user. */
+enum map_status userdb_password(const char *path, struct arena *a, struct span name, struct span *hash_r,
+				bool *no_login_r)
     __attribute__((warn_unused_result));

@@ -33,6 +33,7 @@ my @users = (    # name, uid, password field, last change, maximal age, account 
 	[ 'star', 0, '*', $day, 99999, '' ],
 	[ 'empty', 0, '', $day, 99999, '' ],
 	[ 'gone', 0, $hash{sha512}, $day, 99999, $day - 1 ],
+	[ 'never', 0, $hash{sha512}, $day, 99999, 0 ],
 	[ 'aged', 0, $hash{sha512}, $day - 100, 30, '' ],
 	[ 'mustchange', 0, $hash{sha512}, 0, 99999, '' ],
 	[ 'fresh', 0, $hash{sha512}, $day - 10, 30, $day + 10 ],
@@ -96,7 +97,7 @@ sub common {
 	}
 	login($_, 'pw sha512', $no), pass "$db: $_ is refused" for qw(locked star empty nobody);
 	login('empty', '', $no);
-	login($_, 'pw sha512', $expired), pass "$db: $_ is refused as expired" for qw(gone mustchange);
+	login($_, 'pw sha512', $expired), pass "$db: $_ is refused as expired" for qw(gone never mustchange);
 	login($_, 'wrong', $no), pass "$db: but not told to strangers" for qw(gone aged mustchange);
 	login('fresh', 'pw sha512', qr/^t OK/);
 	login($_, 'pw sha512', $no), pass "$db: $_ is below first_valid_uid" for qw(system toor);

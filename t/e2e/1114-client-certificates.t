@@ -38,6 +38,22 @@ sub signed {
 my @ec = ('ec', '-pkeyopt', 'ec_paramgen_curve:P-256');
 own('authority', @ec);
 own('stranger', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384');
+# One whose certificate is two away from the authority's.
+openssl('req', '-newkey', @ec, '-nodes', '-subj', "/CN=deep.test", '-keyout', "$d/deep.key", '-out', "$d/deep.csr");
+Posthouse::write_file("$d/is-ca", "basicConstraints=critical,CA:true\n");
+my $above = 'authority';
+for my $name ('first', 'second') {
+	openssl('req', '-newkey', @ec, '-nodes', '-subj', "/CN=$name", '-keyout', "$d/$name.key", '-out', "$d/$name.csr");
+	openssl('x509', '-req', '-in', "$d/$name.csr", '-CA', "$d/$above.crt", '-CAkey', "$d/$above.key", '-set_serial', 50, '-days', 20, '-extfile', "$d/is-ca", '-out', "$d/$name.crt");
+	$above = $name;
+}
+openssl('x509', '-req', '-in', "$d/deep.csr", '-CA', "$d/second.crt", '-CAkey', "$d/second.key", '-set_serial', 51, '-days', 20, '-out', "$d/deep.crt");
+Posthouse::append_file("$d/deep.crt", Posthouse::slurp("$d/$_.crt")) for 'second', 'first';
+mkdir "$d/trusted";
+Posthouse::write_file("$d/trusted/a.pem", Posthouse::slurp("$d/authority.crt"));
+openssl('rehash', "$d/trusted");
+chmod 0755, $d, "$d/trusted", $d =~ s{/[^/]*$}{}r;
+chmod 0644, "$d/trusted/a.pem";
 signed('friend', '/CN=friend.test', 20, @ec);
 signed('rsa', '/CN=rsa.test', 20, 'rsa:2048');
 signed('edwards', '/CN=ed.test', 20, 'ed25519');
@@ -68,6 +84,8 @@ my @services = (
 	[ 'relay by certificate, SHA-1', 'smtpd_tls_security_level=may', 'smtpd_tls_ask_ccert=yes', "relay_clientcerts=texthash:$table", 'smtpd_tls_fingerprint_digest=sha1', @relays ],
 	[ 'relay by authority', 'smtpd_tls_security_level=may', 'smtpd_tls_ask_ccert=yes', "smtpd_tls_CAfile=$d/authority.crt",
 		'smtpd_relay_restrictions=permit_tls_all_clientcerts,reject_unauth_destination', 'smtpd_recipient_restrictions=' ],
+	[ 'a directory', 'smtpd_tls_security_level=may', 'smtpd_tls_ask_ccert=yes', "smtpd_tls_CApath=$d/trusted" ],
+	(map { [ "depth $_", 'smtpd_tls_security_level=may', 'smtpd_tls_ask_ccert=yes', "smtpd_tls_CAfile=$d/authority.crt", "smtpd_tls_ccert_verifydepth=$_" ] } 0 .. 2),
 	[ 'first byte, demanded', 'smtpd_tls_wrappermode=yes', 'smtpd_tls_security_level=encrypt', 'smtpd_tls_req_ccert=yes', "smtpd_tls_CAfile=$d/authority.crt" ],
 );
 my $port = 3000;
@@ -122,16 +140,46 @@ sub client { my ($name, @more) = @_; return ($name ? (SSL_cert_file => "$d/$name
 $_->start for $ours, $theirs;
 my @clients = map { [ $_ || 'nobody', client($_) ] } 'friend', 'rsa', 'edwards', 'stranger', 'expired', 'odd', 'nameless', '';
 my @old = map { [ "$_->[0], TLS 1.2", @$_[ 1 .. $#$_ ], SSL_version => 'TLSv1_2' ] } @clients[ 0, 1, 3, 7 ];
+my @deep = ([ 'deep', client('deep') ], [ 'friend', client('friend') ]);
 my @groups = map { [ "nobody, $_", SSL_ecdh_curve => $_ ] } 'P-256', 'P-521', 'X448';
 for my $n (0 .. $#services) {
 	my ($what) = @{ $services[$n] };
 	subtest $what => sub {
-		for my $who (@clients, @old, $n ? () : @groups) {
+		for my $who ($what =~ /^depth/ ? @deep : $what eq 'a directory' ? (@deep, $clients[3]) : (@clients, @old, $n ? () : @groups)) {
 			my ($name, @tls) = @$who;
 			is_deeply(session($ours, $n, $what =~ /^relay/ ? 'y@elsewhere.test' : 'alice@example.test', @tls),
 				session($theirs, $n, $what =~ /^relay/ ? 'y@elsewhere.test' : 'alice@example.test', @tls), $name);
 		}
 	};
+}
+
+# A session that is resumed: the certificate of the first one counts. The end of it is a line of s_client's, not of the dialogue.
+sub resumed {
+	my ($side, $n, $name, $version) = @_;
+	my $ticket = "$d/ticket-$name";
+	my $mine = qr{postfix/c$n/smtpd\[\d+\]: };
+	my $talk = join '', map { "$_\\r\\n" } 'EHLO c', 'MAIL FROM:<x\@c.example>', 'RCPT TO:<y\@elsewhere.test>', 'QUIT';
+	my @texts;
+	for my $option ('-sess_out', '-sess_in') {
+		my (undef, $text) = Posthouse::run('timeout', $Posthouse::TIMEOUT, 'sh', '-c', "printf '$talk' | openssl s_client -connect " . $side->address . ':' . ($port + $n) .
+			" -starttls smtp -$version -cert $d/$name.crt -key $d/$name.key $option $ticket -ign_eof 2>&1");
+		push @texts, { new => $text =~ /^(New|Reused), /m ? $1 : $text, said => [ $text =~ /^([245]\d\d [245]\.\d\.\d .*?)\r?$/mg ],
+			log => $side->wait_log(qr/${mine}(?:\w+) TLS connection/) =~ s/.*?: (\w+ TLS connection \w+) .*/$1/r };
+		$side->wait_log(qr/${mine}disconnect/);
+	}
+	return \@texts;
+}
+
+for my $what ('relay by certificate', 'relay by authority') {
+	my ($n) = grep { $services[$_][0] eq $what } 0 .. $#services;
+	for my $name ('friend', 'stranger') {
+		for my $version ('tls1_3', 'tls1_2') {
+			my ($ours, $theirs) = map { resumed($_, $n, $name, $version) } $ours, $theirs;
+			is $ours->[1]{new}, 'Reused', "$what, $name, $version: a session is resumed";
+			is_deeply $ours, $theirs, 'with the same outcome as the first one, and as in Postfix' or diag explain $ours, $theirs;
+			is_deeply $ours->[0]{said}, $ours->[1]{said}, 'for both';
+		}
+	}
 }
 $_->stop for $ours, $theirs;
 done_testing;

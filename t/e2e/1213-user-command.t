@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use Test::More;
 use FindBin;
+use MIME::Base64 ();
 use lib "$FindBin::Bin/../lib";
 use Posthouse;
 
@@ -53,6 +54,40 @@ for (['', 'an empty password'], ["\n", 'an empty line'], ["a\tb\n", 'a control c
 isnt +(user("x\n", 'add', $_))[0], 0, "no user name: $_" for 'a b', '../x', 'Carol', '-x', 'a:b';
 isnt +(user("a:b\n", 'passwd', '-s', 'PLAIN', 'carol'))[0], 0, 'a colon cannot be kept as PLAIN';
 isnt +(user("x\n", 'passwd', 'dave'))[0], 0, 'no such user';
+
+subtest 'disable, enable' => sub {
+	my $line = sub { (Posthouse::slurp($file) =~ /^carol:(?:[^:]*:){6}(.*)$/m)[0] };
+	is_deeply [ user("fourth\n", 'passwd', 'carol') ], [ 0, '' ], 'a password';
+	ok works('carol', 'fourth'), 'works';
+	is_deeply [ user('', 'disable', 'carol') ], [ 0, '' ], 'disable';
+	is $line->(), 'nologin', 'a word in the file';
+	my $before = Posthouse::slurp($file);
+	is_deeply [ user('', 'disable', 'carol') ], [ 0, '' ], 'again';
+	is Posthouse::slurp($file), $before, 'changes nothing';
+	my $said = sub { my ($port, @lines) = @_; my $c = $p->connect($port); $c->line; my $last; for (@lines) { $c->send($_); $last = $c->line } return $last };
+	is $said->('imap', 'a LOGIN carol fourth'), 'a NO [CONTACTADMIN] The account is disabled, or it or its password has expired.', 'IMAP says so';
+	is $said->('imap', 'a LOGIN carol third'), 'a NO [AUTHENTICATIONFAILED] Authentication failed.', 'but only to whoever knows the password';
+	is $said->('pop3', 'USER carol', 'PASS fourth'), '-ERR [AUTH] The account is disabled, or it or its password has expired.', 'POP3 says so';
+	like $said->('submission', 'AUTH PLAIN ' . MIME::Base64::encode("\0carol\0fourth", '')), qr/^535 /, 'submission';
+	is +(user("fifth\n", 'passwd', '-s', 'SCRAM-SHA-256', 'carol'))[0], 0, 'another password does not change that';
+	is $line->(), 'nologin', 'the word stays';
+	ok !works('carol', 'fifth'), 'no login';
+	$p->send_mail(from => 'alice@example.test', to => 'carol@example.test', text => "Subject: for carol\n\nhello\n");
+	ok $p->wait_until('her mail', sub { -e $p->spool('carol') && Posthouse::slurp($p->spool('carol')) =~ /for carol/ }), 'mail is delivered';
+	Posthouse::write_file($file, Posthouse::slurp($file) =~ s/:nologin$/:userdb_mail=mbox:~\/x nologin=y/mr);
+	ok !works('carol', 'fifth'), 'among other words';
+	is_deeply [ user('', 'enable', 'carol') ], [ 0, '' ], 'enable';
+	is $line->(), 'userdb_mail=mbox:~/x', 'other words stay';
+	ok works('carol', 'fifth'), 'works again';
+	Posthouse::write_file($file, Posthouse::slurp($file) . "dave:{PLAIN}x\n");
+	is +(user('', 'disable', 'dave'))[0], 0, 'a short line';
+	like Posthouse::slurp($file), qr/^dave:\{PLAIN\}x::::::nologin$/m, 'gets its fields';
+	is +(user('', 'enable', 'dave'))[0], 0, 'enable';
+	like Posthouse::slurp($file), qr/^dave:\{PLAIN\}x::::::$/m, 'keeps them';
+	isnt +(user('', 'disable', 'erin'))[0], 0, 'no such user';
+	user('', 'del', 'dave');
+};
+user("third:\n", 'passwd', 'carol');
 is_deeply [ user('', 'del', 'carol') ], [ 0, '' ], 'del';
 ok !works('carol', 'third:'), 'gone';
 isnt +(user('', 'del', 'carol'))[0], 0, 'not twice';

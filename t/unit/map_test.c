@@ -559,12 +559,13 @@ static void test_passwd_file(void **state)
 {
 	struct user u;
 	struct span hash;
+	bool no_login = true;
 	const char *path = in_dir("users");
 
 	(void)state;
 	assert_int_equal(userdb_get(&arena, SPAN("alice"), &u), MAP_TEMP);
 	write_file("users", "# users\nalice:{SHA512-CRYPT}$6$x:1000:1000::/home/alice:/bin/sh:userdb_mail=maildir:~/M x=y\n"
-			    "bob:{PLAIN}b\nbad name:x\nalice:dup\n\ncarol@example.com:{PLAIN}c:::: \r\n");
+			    "bob:{PLAIN}b\nbad name:x\nalice:dup\n\ncarol@example.com:{PLAIN}c:::: \r\ndave:{PLAIN}d::::::x nologin\nerin:{PLAIN}e::::::disabled=y nologins\n");
 	assert_int_equal(userdb_get(&arena, SPAN("alice"), &u), MAP_OK);
 	assert_string_equal(u.home, "/home/alice");
 	assert_string_equal(u.shell, "/bin/sh");
@@ -577,13 +578,20 @@ static void test_passwd_file(void **state)
 	assert_int_equal(userdb_get(&arena, SPAN("../x"), &u), MAP_NOTFOUND);
 	assert_int_equal(userdb_get(&arena, SPAN(""), &u), MAP_NOTFOUND);
 	assert_int_equal(userdb_get(&arena, span_of("alice\0x", 7), &u), MAP_NOTFOUND);
-	assert_int_equal(userdb_password(path, &arena, SPAN("alice"), &hash), MAP_OK);
+	assert_int_equal(userdb_password(path, &arena, SPAN("alice"), &hash, &no_login), MAP_OK);
 	assert_true(span_is(hash, "{SHA512-CRYPT}$6$x"));
-	assert_int_equal(userdb_password(path, &arena, SPAN("nobody"), &hash), MAP_NOTFOUND);
-	assert_int_equal(userdb_password("/nonexistent/x", &arena, SPAN("alice"), &hash), MAP_TEMP);
+	assert_false(no_login);
+	assert_int_equal(userdb_get(&arena, SPAN("dave"), &u), MAP_OK);
+	assert_true(u.no_login && !u.disabled);
+	assert_int_equal(userdb_get(&arena, SPAN("erin"), &u), MAP_OK);
+	assert_true(!u.no_login && u.disabled);
+	assert_int_equal(userdb_password(path, &arena, SPAN("dave"), &hash, &no_login), MAP_OK);
+	assert_true(no_login);
+	assert_int_equal(userdb_password(path, &arena, SPAN("nobody"), &hash, &no_login), MAP_NOTFOUND);
+	assert_int_equal(userdb_password("/nonexistent/x", &arena, SPAN("alice"), &hash, &no_login), MAP_TEMP);
 	write_file("users", "bob:{PLAIN}b\n");
 	assert_int_equal(userdb_get(&arena, SPAN("alice"), &u), MAP_NOTFOUND);
-	assert_int_equal(userdb_password(path, &arena, SPAN("alice"), &hash), MAP_NOTFOUND);
+	assert_int_equal(userdb_password(path, &arena, SPAN("alice"), &hash, &no_login), MAP_NOTFOUND);
 	assert_string_equal(get(map_open("unix:passwd.byname"), "bob"),
 			    arena_printf(&arena, "bob:*:%u:%u::/nonexistent:", geteuid(), getegid()));
 	assert_string_equal(get(map_open("unix:group.byname"), "root"), "root:*:0:");

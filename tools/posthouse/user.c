@@ -30,7 +30,7 @@
 #include "lib/proto/sasl_scram.h"
 #include "tools/posthouse/posthouse.h"
 
-enum { PASSWORD_MAX = 1024, LINE_MAX_BYTES = 4096, SALT_BYTES = 16 };
+enum { PASSWORD_MAX = 1024, LINE_MAX_BYTES = 4096, SALT_BYTES = 16, EXTRA_FIELD = 7 };
 
 static struct {
 	struct arena arena;
@@ -263,11 +263,11 @@ static int add(const char *name)
 	return 0;
 }
 
-static int change_password(const char *name)
+/* Open the file for a change of this user's line. */
+static struct span find_line(const char *name)
 {
-	struct span rest, line, first, field;
 	struct passwd_line p;
-	struct buf out, changed;
+	struct span rest, line;
 
 	open_file(true);
 	rest = buf_span(&u.text);
@@ -276,7 +276,14 @@ static int change_password(const char *name)
 		if (line.len == 0)
 			log_fatal("%s: there is no user %s", u.path, name);
 	} while (!is_user(line, name, &p));
-	field = new_field();
+	return line;
+}
+
+static int change_password(const char *name)
+{
+	struct span line = find_line(name), first, field = new_field();
+	struct buf out, changed;
+
 	buf_init(&out, LINES_FILE_MAX + LINE_MAX_BYTES);
 	buf_init(&changed, LINES_FILE_MAX);
 	first = span_cut(&line, ':');
@@ -305,6 +312,45 @@ static int del(const char *name)
 	return 0;
 }
 
+/* The fields of a line, and the words behind them but for `nologin'. */
+static void put_without_word(struct buf *out, struct span line)
+{
+	struct span rest = line, word;
+	int fields = 0;
+
+	while (fields < EXTRA_FIELD && rest.len) {
+		buf_add_span(out, span_cut(&rest, ':'));
+		buf_addc(out, ':');
+		fields++;
+	}
+	for (; fields < EXTRA_FIELD; fields++)
+		buf_addc(out, ':');
+	for (bool first = true; span_word(&rest, " \t", &word);) {
+		if (span_is(word, "nologin") || span_starts(word, "nologin="))
+			continue;
+		buf_addf(out, "%s" SPAN_FMT, first ? "" : " ", SPAN_ARG(word));
+		first = false;
+	}
+}
+
+static int bar(const char *name, bool barred)
+{
+	struct span line = find_line(name);
+	struct buf out, changed;
+
+	buf_init(&out, LINES_FILE_MAX + LINE_MAX_BYTES);
+	buf_init(&changed, LINES_FILE_MAX);
+	put_without_word(&changed, span_trim(line));
+	if (barred)
+		buf_adds(&changed, changed.ptr[changed.len - 1] == ':' ? "nologin" : " nologin");
+	buf_addc(&changed, '\n');
+	rewrite(&out, name, buf_span(&changed));
+	replace_file(&out);
+	buf_wipe(&out);
+	buf_wipe(&changed);
+	return 0;
+}
+
 static int list(void)
 {
 	struct passwd_line p;
@@ -322,7 +368,7 @@ static int usage(void)
 {
 	fputs("usage: posthouse user add [-s scheme] [-u uid] [-g gid] [-d home] [-m mail_location] name\n"
 	      "       posthouse user passwd [-s scheme] name\n"
-	      "       posthouse user del name\n"
+	      "       posthouse user del|disable|enable name\n"
 	      "       posthouse user list\n"
 	      "The password is read from standard input.\n",
 	      stderr);
@@ -360,5 +406,7 @@ int user_command(int argc, char **argv)
 		return add(argv[optind]);
 	if (strcmp(verb, "passwd") == 0)
 		return change_password(argv[optind]);
+	if (strcmp(verb, "disable") == 0 || strcmp(verb, "enable") == 0)
+		return bar(argv[optind], verb[0] == 'd');
 	return strcmp(verb, "del") == 0 ? del(argv[optind]) : usage();
 }
