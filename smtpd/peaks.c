@@ -128,7 +128,7 @@ void peaks_note(enum peak what, uint32_t value, const struct netaddr *client)
 	if (!peaks_is_higher(what, value))
 		return;
 	client_text(client, address);
-	snprintf(who, sizeof who, "%.60s:%s", service_name(), address);
+	snprintf(who, sizeof who, "%.54s:%s", service_name(), address);
 	raise_to(&table->peak[what], value, who);
 }
 

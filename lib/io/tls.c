@@ -114,7 +114,7 @@ static void bind_to_service(SSL_CTX *ctx, const struct tls_settings *set)
 	buf_adds(&name, service);
 	if (set->ask_cert)
 		buf_addf(&name, "\n%s\n%s\n%d", file, dir, set->verify_depth);
-	must(EVP_Digest(name.ptr, name.len, id, &len, EVP_sha256(), NULL) == 1);
+	must(!name.overflow && EVP_Digest(name.ptr, name.len, id, &len, EVP_sha256(), NULL) == 1);
 	buf_free(&name);
 	must(SSL_CTX_set_session_id_context(ctx, id, SSL_MAX_SID_CTX_LENGTH < len ? SSL_MAX_SID_CTX_LENGTH : len) == 1);
 }

@@ -5,8 +5,8 @@
  *	name:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
  *
  * Fields may be missing from the right; uid and gid are numbers or names. Extra fields are separated by blanks; those that
- * matter are userdb_mail=, userdb_home=, userdb_uid=, userdb_gid=, nologin and disabled (or disabled=yes). Lines that begin with # are
- * comments.
+ * matter are userdb_mail=, userdb_home=, userdb_uid=, userdb_gid=, nologin and disabled (or disabled=yes). Lines that begin
+ * with # are comments.
  */
 #pragma once
 #include <stdbool.h>

@@ -203,6 +203,16 @@ static bool domain_ok(struct span d, unsigned flags)
 	return !(flags & ADDR_STRICT) || addr_local_is_dot_string(d);
 }
 
+/* What is taken can be said again: the external form, where quotes are added, has the same limit. */
+static bool fits_quoted(struct addr addr)
+{
+	size_t len = addr.local.len + addr.domain.len + strlen("\"\"@");
+
+	for (size_t i = 0; i < addr.local.len; i++)
+		len += addr.local.ptr[i] == '"' || addr.local.ptr[i] == '\\';
+	return len <= ADDR_BYTES_MAX || addr_local_is_dot_string(addr.local);
+}
+
 enum addr_err addr_mailbox_parse(struct arena *a, struct span s, unsigned flags, struct addr *addr_r)
 {
 	struct addr addr = { 0 };
@@ -223,6 +233,8 @@ enum addr_err addr_mailbox_parse(struct arena *a, struct span s, unsigned flags,
 			return ADDR_SYNTAX;
 	}
 	err = parse_local(a, s, flags, &addr.local);
+	if (err == ADDR_OK && !fits_quoted(addr))
+		err = ADDR_TOO_LONG;
 	if (err == ADDR_OK)
 		*addr_r = addr;
 	return err;

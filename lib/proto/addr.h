@@ -13,7 +13,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/span.h"
 
-enum { ADDR_BYTES_MAX = 1024 }; /* longest path accepted, brackets and route included */
+enum { ADDR_BYTES_MAX = 1024 }; /* longest path accepted, brackets and route included, and longest external form of what is */
 
 struct addr {
 	struct span local;  /* unquoted, no controls; empty, with an empty domain: the null address <> */

@@ -68,7 +68,10 @@ subtest 'disable, enable' => sub {
 	is $said->('imap', 'a LOGIN carol fourth'), 'a NO [CONTACTADMIN] The account is disabled, or it or its password has expired.', 'IMAP says so';
 	is $said->('imap', 'a LOGIN carol third'), 'a NO [AUTHENTICATIONFAILED] Authentication failed.', 'but only to whoever knows the password';
 	is $said->('pop3', 'USER carol', 'PASS fourth'), '-ERR [AUTH] The account is disabled, or it or its password has expired.', 'POP3 says so';
-	like $said->('submission', 'AUTH PLAIN ' . MIME::Base64::encode("\0carol\0fourth", '')), qr/^535 /, 'submission';
+	my $c = $p->connect('submission');
+	$c->reply;
+	$c->cmd('EHLO c.test', qr/^250/);
+	like $c->cmd('AUTH PLAIN ' . MIME::Base64::encode("\0carol\0fourth", ''), qr//), qr/^535 /, 'submission';
 	is +(user("fifth\n", 'passwd', '-s', 'SCRAM-SHA-256', 'carol'))[0], 0, 'another password does not change that';
 	is $line->(), 'nologin', 'the word stays';
 	ok !works('carol', 'fifth'), 'no login';

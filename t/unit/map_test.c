@@ -565,7 +565,8 @@ static void test_passwd_file(void **state)
 	(void)state;
 	assert_int_equal(userdb_get(&arena, SPAN("alice"), &u), MAP_TEMP);
 	write_file("users", "# users\nalice:{SHA512-CRYPT}$6$x:1000:1000::/home/alice:/bin/sh:userdb_mail=maildir:~/M x=y\n"
-			    "bob:{PLAIN}b\nbad name:x\nalice:dup\n\ncarol@example.com:{PLAIN}c:::: \r\ndave:{PLAIN}d::::::x nologin\nerin:{PLAIN}e::::::disabled=y nologins\n");
+			    "bob:{PLAIN}b\nbad name:x\nalice:dup\n\ncarol@example.com:{PLAIN}c:::: \r\n"
+			    "dave:{PLAIN}d::::::x nologin\nerin:{PLAIN}e::::::disabled=y nologins\n");
 	assert_int_equal(userdb_get(&arena, SPAN("alice"), &u), MAP_OK);
 	assert_string_equal(u.home, "/home/alice");
 	assert_string_equal(u.shell, "/bin/sh");
