@@ -355,10 +355,13 @@ static int run(int argc, char **argv, const struct verb *verbs, size_t n)
 {
 	for (size_t i = 0; argc >= 3 && i < n; i++) {
 		int status, given = argc - 3;
+		struct store *s;
 
 		if (strcmp(argv[1], verbs[i].name) != 0 || given < verbs[i].min || given > verbs[i].max)
 			continue;
-		status = verbs[i].run(mailbox_open_store(argv[2]), given, argv + 3);
+		s = mailbox_open_store(argv[2]);
+		status = verbs[i].run(s, given, argv + 3);
+		store_close(s);
 		if (fflush(stdout) != 0 || ferror(stdout)) {
 			log_error("standard output: %m");
 			return EX_IOERR;
