@@ -10,7 +10,7 @@ use IO::Socket::INET;
 use Posthouse;
 use Tls;
 
-my $p = Posthouse->new(tls => 1, relay => '127.0.0.0/8', main => { smtpd_error_sleep_time => 0, smtpd_authorized_xclient_hosts => '127.0.0.0/8' }, services => <<'END');
+my $p = Posthouse->new(tls => 1, relay => '127.0.0.0/8', main => { smtpd_error_sleep_time => 0, smtpd_authorized_xclient_hosts => '127.0.0.0/8', smtpd_authorized_verp_clients => '' }, services => <<'END');
 3001 inet n - - - - smtpd -o { smtpd_discard_ehlo_keywords = starttls, auth, chunking, DSN, smtputf8, xclient, etrn, no-such } -o smtpd_sasl_auth_enable=yes
 3002 inet n - - - - smtpd -o { smtpd_discard_ehlo_keyword_address_maps = inline:{ { 127.0.0.3 = chunking silent-discard }, { 127.0.0.4 = no-such } } } -o smtpd_discard_ehlo_keywords=vrfy
 3003 inet n - - - - smtpd -o smtpd_discard_ehlo_keyword_address_maps=unix:no-such-table
