@@ -327,6 +327,8 @@ void worker_run_threads(void)
 		log_warn("%u sessions did not end within stop_timeout", busy());
 		_exit(0);
 	}
+	/* For good: a thread that gives up waiting for work just now would end while exit() takes down what its end uses. */
+	pthread_mutex_lock(&pool_lock);
 }
 
 static void run_here(const struct service_session *session)
