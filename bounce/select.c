@@ -59,6 +59,7 @@ static bool concerns(enum job_kind kind, const struct job_message *jm, const str
 		return in_job(jm, index);
 	case JOB_DELIVER:
 	case JOB_PROBE:
+	case JOB_PROBE_LONG:
 		break;
 	}
 	return false;

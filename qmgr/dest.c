@@ -20,7 +20,7 @@
  * for costs memory only. PROBE_REST: no site is probed all the time, also when a probe takes longer than the pause between two.
  * None of them is worth a parameter.
  */
-enum { FORGET_MS = 60 * 1000, OUTAGE_SHARE = 60, PROBE_REST = 8 };
+enum { FORGET_MS = 60 * 1000, OUTAGE_SHARE = 60, PROBE_REST = 8, LONG_PROBE = 8 };
 
 static void probe_timer(struct loop_timer *timer);
 static void rest_over(struct loop_timer *timer);
@@ -309,6 +309,15 @@ void dest_probe_result(struct dest *d, bool down, struct span reason)
 	at = d->probed_ms + pause;
 	rest = clock_deadline(pause / PROBE_REST);
 	loop_timer_set(qmgr_loop, &d->probe, at > rest ? at : rest);
+}
+
+/*
+ * A site that is slow to take connections would never count as back: the 8th, 16th, 32nd... probe in vain is followed by one that
+ * waits as long as a delivery does.
+ */
+bool dest_probe_is_long(const struct dest *d)
+{
+	return d->probes >= LONG_PROBE && (d->probes & (d->probes - 1)) == 0;
 }
 
 void dest_probe_now(struct dest *d)

@@ -20,7 +20,7 @@ enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, SETTLE_S
 
 static struct htab messages;
 static struct list unsettled = LIST_INIT(unsettled); /* asleep, and still in the log */
-static size_t awake_count, probe_count; /* probes: of those that are awake */
+static size_t awake_count, probe_count, yielding_count; /* the last two: of those that are awake */
 /* Ids of messages removed lately: the announcement of one that the scan found first may still be on its way. */
 static char gone[GONE_SLOTS][QUEUE_ID_MAX];
 
@@ -40,6 +40,11 @@ size_t message_count(void)
 size_t message_awake_count(void)
 {
 	return awake_count;
+}
+
+size_t message_yielding_count(void)
+{
+	return yielding_count;
 }
 
 bool message_too_many_probes(void)
@@ -77,6 +82,7 @@ static void drop_awake(struct message *m)
 	if (m->awake == NULL)
 		return;
 	probe_count -= message_is_probe(m);
+	yielding_count -= m->yields;
 	arena_free(&m->awake->arena);
 	free(m->awake);
 	m->awake = NULL;
@@ -130,6 +136,7 @@ static void keep_awake(struct message *m, const struct queue_envelope *env)
 	awake_count++;
 	sort_copy_envelope(&m->awake->arena, env, &m->awake->env);
 	probe_count += message_is_probe(m);
+	yielding_count += m->yields;
 }
 
 struct message *message_add(const char *id, const struct queue_place *place, const struct queue_envelope *env)

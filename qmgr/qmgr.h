@@ -154,6 +154,7 @@ void message_settle_some(void);
 bool message_unsettled(void);
 size_t message_count(void);
 size_t message_awake_count(void);
+size_t message_yielding_count(void); /* of these, those that yield */
 bool message_too_many_probes(void); /* more are awake than address_verify_pending_request_limit */
 
 /* --- ready.c --- */
@@ -198,6 +199,7 @@ void dest_failed(struct dest *d, struct span reason);
 void dest_wait(struct dest *d, struct message *m);
 void dest_probe_result(struct dest *d, bool down, struct span reason);
 void dest_probe_now(struct dest *d);
+bool dest_probe_is_long(const struct dest *d); /* the one that is due */
 /* Its tasks cannot be handed out now: give them back, deferred with this reason. */
 void dest_suspend_tasks(struct dest *d);
 void dest_release_waiters(struct dest *d);

@@ -109,7 +109,7 @@ static struct message *next(void)
 
 	if (message_awake_count() >= places)
 		return NULL;
-	if (n == NULL && (list_empty(&patient) || message_awake_count() > places / RETRY_PLACES))
+	if (n == NULL && (list_empty(&patient) || message_yielding_count() >= (places + 1) / RETRY_PLACES))
 		return NULL;
 	if (n == NULL && enough(&window.woken)) {
 		later.fire = go_on;

@@ -453,7 +453,7 @@ static bool send_job(struct agent *g, struct dest *d)
 
 static bool send_probe(struct agent *g, struct dest *d)
 {
-	struct job job = { JOB_PROBE, span_cstr(d->transport->name), d->nexthop, NULL, 0 };
+	struct job job = { dest_probe_is_long(d) ? JOB_PROBE_LONG : JOB_PROBE, span_cstr(d->transport->name), d->nexthop, NULL, 0 };
 	struct buf b;
 	bool sent;
 

@@ -290,10 +290,10 @@ static bool deliver_all(struct courier *c, const struct job *job)
 /* --- jobs --------------------------------------------------------------------------------------------------------- */
 
 /* Is anybody there? The connection is kept: jobs are to follow when there is. */
-static bool probe(struct courier *c)
+static bool probe(struct courier *c, bool patient)
 {
 	struct job_result result = { .id = "" };
-	struct attempt t = { .probing = true };
+	struct attempt t = { .probing = !patient };
 
 	leave(c);
 	c->site_until_ms = 0;
@@ -313,14 +313,14 @@ static bool do_job(struct courier *c)
 		log_error("malformed job from the queue manager");
 		return false;
 	}
-	if (job.kind != JOB_DELIVER && job.kind != JOB_PROBE) {
+	if (job.kind != JOB_DELIVER && job.kind != JOB_PROBE && job.kind != JOB_PROBE_LONG) {
 		log_error("the queue manager asked for something that smtp does not do: %d", (int)job.kind);
 		return false;
 	}
 	c->down = false;
 	head_for(c, job.nexthop);
-	if (job.kind == JOB_PROBE)
-		return probe(c);
+	if (job.kind != JOB_DELIVER)
+		return probe(c, job.kind == JOB_PROBE_LONG);
 	return deliver_all(c, &job);
 }
 

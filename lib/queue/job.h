@@ -44,6 +44,7 @@ enum job_kind {
 	JOB_EXPIRE,         /* bounce: the same, and all PENDING recipients have failed now (queue time over) */
 	JOB_WARN,           /* bounce: tell the sender of the delay of PENDING recipients, journal DELAY_WARNED */
 	JOB_SUCCESS,        /* bounce: rcpts of the job were delivered and asked for NOTIFY=SUCCESS */
+	JOB_PROBE_LONG,     /* smtp: as PROBE, but as patient as a delivery */
 };
 /*
  * The jobs of bounce hold one message. Those of BOUNCE, EXPIRE and WARN name no recipients: bounce takes them from the message's
