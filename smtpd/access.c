@@ -9,6 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/conf/conf.h"
 #include "lib/io/wait.h"
+#include "lib/map/match.h"
 #include "lib/route/route.h"
 #include "smtpd/restrict.h"
 #include "smtpd/sender_login.h"
@@ -117,6 +118,26 @@ enum decision put_off_if_reject(struct check *c, int code, const char *dsn, cons
 	return NEXT;
 }
 
+/* Not where it is about to be put off: then it does not count. */
+enum decision permit_by(struct check *c, struct span action, const char *what, struct span name, const char *table)
+{
+	const char *list = conf->smtpd_log_access_permit_actions;
+
+	if (*list && !c->if_permit && match_name(match_open(list, MATCH_STRING), action) == MAP_OK)
+		log_decision(c, "permit", arena_printf(&c->s->cmd, "action=" SPAN_FMT " for %s=" SPAN_FMT "%s%s", SPAN_ARG(action), what,
+						       SPAN_ARG(name), table ? " from " : " ", table ? table : ""));
+	return PERMIT;
+}
+
+/* The same for a rule that permits by itself; what tables say has been logged where it was read. */
+static void note_permit(struct check *c, const struct rule *rule)
+{
+	struct about_text t = about_text(c, rule->about);
+
+	if (strncmp(rule->name, "permit", strlen("permit")) == 0)
+		(void)permit_by(c, span_cstr(rule->name), t.what, t.name, NULL);
+}
+
 /* --- rules that are the engine's own ------------------------------------------------------------------------------ */
 
 static enum decision rule_permit(struct check *c, const struct use *u)
@@ -195,13 +216,13 @@ static const struct rule rules[] = {
 	{ "defer_if_reject", rule_defer_if_reject, ARG_NONE, 0 },
 	{ "warn_if_reject", rule_warn_if_reject, ARG_NONE, 0 },
 	{ "sleep", rule_sleep, ARG_NUMBER, 0 },
-	{ "permit_mynetworks", permit_mynetworks, ARG_NONE, 0 },
-	{ "permit_inet_interfaces", permit_inet_interfaces, ARG_NONE, 0 },
-	{ "permit_sasl_authenticated", permit_sasl_authenticated, ARG_NONE, 0 },
-	{ "permit_tls_clientcerts", permit_tls_clientcerts, ARG_NONE, 0 },
-	{ "permit_tls_all_clientcerts", permit_tls_all_clientcerts, ARG_NONE, 0 },
-	{ "permit_auth_destination", permit_auth_destination, ARG_NONE, 0 },
-	{ "permit_mx_backup", permit_mx_backup, ARG_NONE, 0 },
+	{ "permit_mynetworks", permit_mynetworks, ARG_NONE, ABOUT_CLIENT },
+	{ "permit_inet_interfaces", permit_inet_interfaces, ARG_NONE, ABOUT_CLIENT },
+	{ "permit_sasl_authenticated", permit_sasl_authenticated, ARG_NONE, ABOUT_CLIENT },
+	{ "permit_tls_clientcerts", permit_tls_clientcerts, ARG_NONE, ABOUT_CLIENT },
+	{ "permit_tls_all_clientcerts", permit_tls_all_clientcerts, ARG_NONE, ABOUT_CLIENT },
+	{ "permit_auth_destination", permit_auth_destination, ARG_NONE, ABOUT_RECIPIENT },
+	{ "permit_mx_backup", permit_mx_backup, ARG_NONE, ABOUT_RECIPIENT },
 	{ "reject_unauth_destination", reject_unauth_destination, ARG_NONE, 0 },
 	{ "defer_unauth_destination", defer_unauth_destination, ARG_NONE, 0 },
 	{ "reject_unknown_client_hostname", reject_unknown_client, ARG_NONE, 0 },
@@ -434,6 +455,8 @@ static enum decision run_list(struct check *c, const struct rule_list *l)
 		const struct use *u = &l->uses[i];
 
 		d = u->rule->decide(c, u);
+		if (d == PERMIT)
+			note_permit(c, u->rule);
 		if (u->rule->decide != rule_warn_if_reject && c->warn_depth >= c->depth)
 			c->warn_depth = 0;
 		if (d == NEXT && c->if_permit && c->if_reject)

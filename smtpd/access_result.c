@@ -11,7 +11,7 @@ struct result {
 	const char *origin; /* the table, for log lines */
 	struct span key, name;
 	const char *what;
-	struct span text;   /* what follows the word */
+	struct span word, text; /* the action, and what follows it */
 };
 
 /* x.1.y speaks of an address: of the sender's or of a recipient's, and the same list may look at either. */
@@ -120,6 +120,11 @@ static bool has_message(const struct check *c, const struct result *r, const cha
 	return false;
 }
 
+static enum decision result_ok(struct check *c, struct result r)
+{
+	return permit_by(c, r.word, r.what, r.name, r.origin);
+}
+
 static enum decision result_hold(struct check *c, struct result r)
 {
 	if (!has_message(c, &r, "HOLD") || c->s->txn.actions.hold)
@@ -136,7 +141,7 @@ static enum decision result_discard(struct check *c, struct result r)
 		return NEXT;
 	note(c, &r, "discard", "triggers DISCARD action");
 	c->s->txn.actions.discard = true;
-	return PERMIT;
+	return result_ok(c, r);
 }
 
 /* An action that makes no sense is one of the administrator's typing errors: the message goes its way, and the log says so. */
@@ -204,13 +209,6 @@ static enum decision result_filter(struct check *c, struct result r)
 	return NEXT;
 }
 
-static enum decision result_ok(struct check *c, struct result r)
-{
-	(void)c;
-	(void)r;
-	return PERMIT;
-}
-
 static enum decision result_dunno(struct check *c, struct result r)
 {
 	(void)c;
@@ -266,7 +264,7 @@ enum decision apply_result(struct check *c, const char *origin, struct span key,
 			   const char *what)
 {
 	struct span rest = span_trim(value), word;
-	struct result r = { origin, key, name, what, SPAN_NONE };
+	struct result r = { .origin = origin, .key = key, .name = name, .what = what };
 	uint64_t code;
 
 	value = rest;
@@ -274,9 +272,10 @@ enum decision apply_result(struct check *c, const char *origin, struct span key,
 		log_warn("access table %s entry \"" SPAN_FMT "\" has empty value", origin, SPAN_ARG(key));
 		return PERMIT;
 	}
+	r.word = word;
 	r.text = span_trim(rest);
 	if (all_digits(value)) /* made by programs that only know addresses */
-		return PERMIT;
+		return result_ok(c, r);
 	if (word.len == 3 && span_u64(word, 599, &code) && code >= 400)
 		return say_no(c, r, (int)code, code >= 500 ? "5.7.1" : "4.7.1", "Access denied");
 	for (size_t i = 0; i < sizeof results / sizeof *results; i++)

@@ -206,7 +206,7 @@ static void become(struct smtpd_session *s, const struct client *c)
 		s->sasl_user = arena_span(a, c->login);
 		s->sasl_method = c->login.len ? "XCLIENT" : NULL;
 	}
-	s->client = arena_printf(a, SPAN_FMT "[%s]", SPAN_ARG(s->client_name), s->peer_text);
+	s->client = client_label(s);
 	client_trust(s);
 	s->helo = c->has_helo ? arena_span(a, c->helo) : SPAN_NONE;
 	s->esmtp = c->esmtp;
@@ -245,7 +245,7 @@ void cmd_xclient(struct smtpd_session *s, const struct smtp_cmd *cmd)
 
 void cmd_xforward(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
-	static const char *const others[] = { "PORT", "PROTO", "HELO", "SOURCE" };
+	static const char *const others[] = { "PROTO", "HELO", "SOURCE" };
 	struct attribute attrs[ATTRIBUTES_MAX];
 	int n;
 
@@ -255,6 +255,7 @@ void cmd_xforward(struct smtpd_session *s, const struct smtp_cmd *cmd)
 	for (int i = 0; i < n; i++) {
 		struct span *to = span_iis(attrs[i].name, "NAME") ? &s->forward_name
 				: span_iis(attrs[i].name, "ADDR") ? &s->forward_address
+				: span_iis(attrs[i].name, "PORT") ? &s->forward_port
 				: span_iis(attrs[i].name, "IDENT") ? &s->forward_id : NULL;
 		bool known = to != NULL;
 
@@ -274,12 +275,14 @@ void cmd_xforward(struct smtpd_session *s, const struct smtp_cmd *cmd)
 const char *xforward_log(struct smtpd_session *s)
 {
 	struct arena *a = &s->cmd;
-	const char *id = "";
+	const char *id = "", *port = "";
 
 	if (s->forward_address.len == 0 && s->forward_name.len == 0)
 		return "";
 	if (s->forward_id.len)
 		id = arena_printf(a, ", orig_queue_id=" SPAN_FMT, SPAN_ARG(s->forward_id));
-	return arena_printf(a, "%s, orig_client=" SPAN_FMT "[" SPAN_FMT "]", id, SPAN_ARG(or_unknown(s->forward_name)),
-			    SPAN_ARG(or_unknown(s->forward_address)));
+	if (conf->smtpd_client_port_logging)
+		port = arena_printf(a, ":" SPAN_FMT, SPAN_ARG(or_unknown(s->forward_port)));
+	return arena_printf(a, "%s, orig_client=" SPAN_FMT "[" SPAN_FMT "]%s", id, SPAN_ARG(or_unknown(s->forward_name)),
+			    SPAN_ARG(or_unknown(s->forward_address)), port);
 }

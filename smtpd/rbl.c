@@ -10,6 +10,7 @@
 #include "lib/conf/expand.h"
 #include "lib/io/dns.h"
 #include "lib/proto/mailhost.h"
+#include "smtpd/attribute.h"
 #include "smtpd/rbl_filter.h"
 #include "smtpd/restrict.h"
 
@@ -133,13 +134,7 @@ static bool reply_name(struct expand *e, struct arena *a, struct span name, stru
 		{ "rbl_domain", list_domain(n->l->list, &filter) },
 		{ "rbl_reason", n->l->reason },
 		{ "rbl_txt", n->l->reason },
-		{ "client", span_cstr(s->client) },
-		{ "client_address", span_cstr(s->peer_text) },
-		{ "client_name", s->client_name },
-		{ "reverse_client_name", s->reverse_name },
-		{ "helo_name", s->helo },
-		{ "sender", s->txn.sender_given },
-		{ "recipient", n->c->recipient_given },
+		{ "recipient", n->c->recipient_given }, /* the one that is asked about now */
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -148,6 +143,8 @@ static bool reply_name(struct expand *e, struct arena *a, struct span name, stru
 		*value_r = names[i].value;
 		return true;
 	}
+	if (attribute_find(s, a, name, value_r))
+		return true;
 	*value_r = span_cstr(conf_value(conf, a, arena_cstr(a, name)));
 	return value_r->len > 0;
 }

@@ -60,6 +60,11 @@ enum decision put_off_if_reject(struct check *c, int code, const char *dsn, cons
 /* A line such as "NOQUEUE: hold: RCPT from ...: <a@b>: Recipient address triggers HOLD action; from=..." */
 void log_decision(const struct check *c, const char *decision, const char *text);
 
+/*
+ * PERMIT; logged where smtpd_log_access_permit_actions has this action: "permit: RCPT from ...: action=OK for Sender address=a@b
+ * from TABLE; from=...". table: what said so, or NULL (then a blank is in its place, as in Postfix).
+ */
+enum decision permit_by(struct check *c, struct span action, const char *what, struct span name, const char *table);
 /* Run restrictions given as text: the right side of an access table, the answer of a policy service. */
 enum decision run_text(struct check *c, struct span text);
 

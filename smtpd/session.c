@@ -14,7 +14,9 @@
 #include "lib/route/route.h"
 #include "lib/service/peers.h"
 #include "smtpd/access.h"
+#include "smtpd/command_lists.h"
 #include "smtpd/discard.h"
+#include "smtpd/footer.h"
 #include "smtpd/intake.h"
 #include "smtpd/peaks.h"
 #include "smtpd/proxied.h"
@@ -79,10 +81,12 @@ static void soften(char *text)
 
 static void say(struct smtpd_session *s, char *text)
 {
+	const char *footer = footer_for(s, text);
+
 	soften(text);
 	if (strncmp(text, "421", 3) == 0 || strncmp(text, "521", 3) == 0)
 		s->quit = true;
-	stream_printf(s->stream, "%s\r\n", text);
+	stream_printf(s->stream, "%s\r\n", footer ? footer_add(s, footer, text) : text);
 }
 
 void reply(struct smtpd_session *s, const char *fmt, ...)
@@ -226,6 +230,16 @@ bool within_chunks(const struct smtpd_session *s)
 	return s->txn.intake || s->txn.bdat_failed;
 }
 
+/* Somebody's browser, or a program that talks to a web server: made to send mail by whoever wrote the page (RFC 5321 says nothing of it). */
+static void send_away(struct smtpd_session *s, const struct smtp_cmd *cmd)
+{
+	struct span line = span_of(cmd->word.ptr, cmd->word.len + (cmd->args.len ? 1 + cmd->args.len : 0));
+
+	log_warn("non-SMTP command from %s: " SPAN_FMT, s->client, SPAN_ARG(span_head(line, 100)));
+	reply(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
+	s->quit = true;
+}
+
 static void handle(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
 	const struct command *c = &commands[cmd->verb];
@@ -233,6 +247,10 @@ static void handle(struct smtpd_session *s, const struct smtp_cmd *cmd)
 
 	s->last_verb = cmd->verb;
 	s->count_all[cmd->verb]++;
+	if (cmd->verb == SMTP_VERB_UNKNOWN && command_is_forbidden(cmd->word)) {
+		send_away(s, cmd);
+		return;
+	}
 	/* QUIT and DATA content may follow at once; whatever else waits behind a command that ends a group must not be there. */
 	if (c->handle && !(c->flags & PAYLOAD) && talks_too_early(s, c->flags)) {
 		refuse_pipelining(s, smtp_verb_str(cmd->verb));
@@ -276,10 +294,33 @@ void request_progress(struct smtpd_session *s, size_t bytes)
 	stream_set_deadline(s->stream, s->deadline_ms);
 }
 
+static void obey(struct smtpd_session *s, struct span line)
+{
+	enum smtp_cmd_err err;
+	struct smtp_cmd cmd;
+
+	if (!command_filter(s, &line)) {
+		log_info("%s: reject: %s from %s: 421 4.3.0 %s Server local data error", s->txn.env.id[0] ? s->txn.env.id : "NOQUEUE",
+			 after(s), s->client, conf->myhostname);
+		reply(s, "421 4.3.0 %s Server local data error", conf->myhostname);
+		return;
+	}
+	err = smtp_cmd_parse(line, &cmd);
+	if (err != SMTP_CMD_OK) {
+		s->count_all[SMTP_VERB_UNKNOWN]++;
+		reply(s, SPAN_FMT, SPAN_ARG(smtp_cmd_reply(&s->cmd, err, SPAN_NONE)));
+	} else if (command_is_noop(cmd.word)) {
+		if (s->junk++ > (unsigned)conf->smtpd_junk_command_limit)
+			punish(s);
+		reply(s, "250 2.0.0 Ok");
+	} else {
+		handle(s, &cmd);
+	}
+}
+
 static void one_command(struct smtpd_session *s)
 {
 	struct span line;
-	struct smtp_cmd cmd;
 	enum io_status status;
 
 	request_begin(s);
@@ -297,13 +338,7 @@ static void one_command(struct smtpd_session *s)
 		s->quit = true;
 	} else {
 		/* Replies may need the input buffer again (errors sleep, DATA reads): keep the line. */
-		line = arena_span(&s->cmd, line);
-		if (smtp_cmd_parse(line, &cmd) != SMTP_CMD_OK) {
-			s->count_all[SMTP_VERB_UNKNOWN]++;
-			reply(s, "500 5.5.2 Error: bad syntax");
-		} else {
-			handle(s, &cmd);
-		}
+		obey(s, arena_span(&s->cmd, line));
 	}
 	if (s->errors >= (unsigned)conf->smtpd_hard_error_limit && !s->quit) {
 		reply(s, "421 4.7.0 %s Error: too many errors", conf->myhostname);
@@ -329,6 +364,15 @@ void client_trust(struct smtpd_session *s)
 
 	s->trusted = st == MAP_OK;
 	s->trust_unknown = st == MAP_TEMP;
+}
+
+const char *client_label(struct smtpd_session *s)
+{
+	const char *name = arena_printf(&s->arena, SPAN_FMT "[%s]", SPAN_ARG(s->client_name), s->peer_text);
+
+	if (!conf->smtpd_client_port_logging)
+		return name;
+	return s->peer.port ? arena_printf(&s->arena, "%s:%u", name, s->peer.port) : arena_printf(&s->arena, "%s:unknown", name);
 }
 
 /* Another mail system on a UNIX socket. Rules, policy services and the log want an address: that of this machine, as in Postfix. */
@@ -357,7 +401,7 @@ static void identify(struct smtpd_session *s, const struct service_session *ss)
 	netaddr_text(&s->peer, s->peer_text);
 	if (!s->is_unix)
 		client_names(s);
-	s->client = arena_printf(&s->arena, SPAN_FMT "[%s]", SPAN_ARG(s->client_name), s->peer_text);
+	s->client = client_label(s);
 	client_trust(s);
 }
 

@@ -54,14 +54,14 @@ struct smtpd_session {
 	struct stream *stream;
 	struct netaddr peer, local;
 	struct netaddr real_peer;      /* who connected, whatever XCLIENT said since */
-	struct span forward_name, forward_address, forward_id; /* from XFORWARD, for log lines */
+	struct span forward_name, forward_address, forward_port, forward_id; /* from XFORWARD, for log lines */
 	char peer_text[NETADDR_TEXT_MAX];
 	bool is_unix;                  /* a UNIX socket: no TLS, no AUTH, no limits by address */
 	bool is_sendmail;              /* sendmail(1) on one, not another mail system that speaks LMTP */
 	uid_t unix_uid;
 	struct arena arena;            /* of the session */
 	struct arena cmd;              /* of one command, reset after its reply */
-	const char *client;            /* "name[1.2.3.4]" */
+	const char *client;            /* "name[1.2.3.4]", see client_label() */
 	struct span client_name;       /* "name" or "unknown" */
 	struct span reverse_name;      /* what the address is called, unconfirmed, or "unknown" */
 	enum dns_status name_status, reverse_status;
@@ -142,6 +142,9 @@ void apply_actions(struct smtpd_session *s);
 
 /* "SMTP", "ESMTP": for log lines, Received: and policy services. */
 const char *smtpd_protocol(const struct smtpd_session *s);
+
+/* "name[1.2.3.4]", with smtpd_client_port_logging "name[1.2.3.4]:port": for log lines and replies. In s->arena. */
+const char *client_label(struct smtpd_session *s);
 
 /* trusted and trust_unknown, by the address of the client. */
 void client_trust(struct smtpd_session *s);

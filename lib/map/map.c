@@ -102,10 +102,38 @@ static struct table *now_of(struct map *m)
 	return (struct table *)(void *)m->fresh.now;
 }
 
+/* cidr:{ { rule }, { rule } }: the lines of the file that there is not. */
+static struct table *parse_inline(struct map *m, struct buf *why)
+{
+	struct span rest = span_cstr(m->path), word;
+	struct buf text, warnings;
+	struct table *t = NULL;
+	bool ok = m->type->parse != texthash && rest.ptr[rest.len - 1] == '}';
+
+	buf_init(&text, LINES_FILE_MAX);
+	buf_init(&warnings, TABLE_WARNINGS_MAX);
+	rest = span_of(rest.ptr + 1, rest.len > 1 ? rest.len - 2 : 0);
+	while (ok && map_list_word(&rest, &word)) {
+		ok = word.len > 2 && word.ptr[0] == '{' && word.ptr[word.len - 1] == '}';
+		if (ok)
+			buf_addf(&text, SPAN_FMT "\n", SPAN_ARG(span_trim(span_of(word.ptr + 1, word.len - 2))));
+	}
+	if (ok)
+		t = m->type->parse(m->name, buf_span(&text), &warnings);
+	else
+		buf_addf(why, "%s: { { rule }, { rule } } is expected", m->name);
+	log_warnings(&warnings);
+	buf_free(&text);
+	buf_free(&warnings);
+	return t;
+}
+
 static struct table *load_text(struct map *m, struct buf *why)
 {
 	struct file_id id;
 
+	if (m->path[0] == '{')
+		return now_of(m) ? now_of(m) : parse_inline(m, why);
 	if (file_id_get(m->path, &id) < 0) {
 		buf_addf(why, "open %s: %s", m->path, strerror(errno));
 		return NULL;

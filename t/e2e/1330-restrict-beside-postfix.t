@@ -39,6 +39,8 @@ my $acc = table('acc', join '', map { my ($w, $r) = @$_; "$at{$w} $r\n$w.test $r
 my @words = map { $_->[0] } @result;
 Posthouse::write_file("$dir/re", "/^bad/ REJECT bad\n/^(.*)\\.name/ 550 not \$1\n");
 Posthouse::write_file("$dir/nets", "127.77.5.0/24 REJECT net\n127.77.6.1 OK\n127.77.6.0/24 DEFER\n0.0.0.0/0 DUNNO\n");
+Posthouse::write_file("$dir/commands", "/^bonjour/ NOOP\n/^(mail from:) *<(.*)> AUTH=<>/ \$1<\$2>\n/^(RCPT TO:<.*)\@gone\\.test>/ \$1\@example.test>\n/^vrfy/ GET /\n");
+Posthouse::write_file("$dir/footers", "/User unknown/ \\c, \$client_address\n/^500/ see\\nthe book\n");
 my $broken = "texthash:$dir/not-there";
 my ($A, $N, $X) = ('alice@example.test', 'nobody@example.test', 'x@y.test');
 my @mail = (from => $X, to => $A);
@@ -148,6 +150,22 @@ my @cases = (
 	[ 'unknown reverse names', { client => 'reject_unknown_reverse_client_hostname' }, [ @mail ] ],
 	[ 'plaintext', { recipient => 'reject_plaintext_session', plaintext_reject_code => 530 }, [ @mail ] ],
 	[ 'pipelining', { data => 'reject_unauth_pipelining', client => 'reject_unauth_pipelining' }, [ @mail, data => 1 ] ],
+
+	# --- commands by their text, and what is added to a refusal ---
+	(map { [ "not SMTP: $_", {}, [ greet => undef, more => [ $_, 'NOOP' ] ] ] } 'GET / HTTP/1.0', 'post /x HTTP/1.1', 'CONNECT c.example:25 HTTP/1.0', 'Host: c.example', 'X:', ':', '{}', '22 x', 'OPTIONS x'),
+	[ 'smtpd_forbidden_commands', { smtpd_forbidden_commands => 'foo, VRFY' }, [ more => [ 'VRFY alice', 'GET x', 'Foo' ] ], [ more => [ 'From: x' ] ] ],
+	[ 'smtpd_noop_commands', { smtpd_noop_commands => 'vrfy, inline:{foo=x}', smtpd_junk_command_limit => 1, smtpd_hard_error_limit => 3 }, [ more => [ 'VRFY alice', 'FOO', 'bar', ('FOO x y') x 5 ] ] ],
+	[ 'smtpd_command_filter', { smtpd_command_filter => "regexp:$dir/commands" }, [ more => [ 'BONJOUR', 'mail from: <x@y.test> AUTH=<>', ' RCPT TO:<bob@gone.test>', 'RCPT TO:<alice@example.test>', 'VRFY x' ] ] ],
+	[ 'smtpd_command_filter from a broken table', { smtpd_command_filter => $broken }, [ greet => 'c.example' ] ],
+	[ 'smtpd_reject_footer', { smtpd_reject_footer => 'Call $server_name, say $client_address\n$client_name $reverse_client_name $helo_name $sender $sender_name $sender_domain $unknown.${recipient?R}', smtpd_discard_ehlo_keywords => 'VRFY' },
+	  [ more => [ 'FOO' ] ], [ from => $X, to => $N ], [ from => '', to => [ $A, $N ] ], [ from => 'x', to => [ 'x@else.test' ] ], [ greet => '', @mail ], [ greet => 'c|e*', more => [ 'FOO' ] ] ],
+	[ 'smtpd_reject_footer in the same line', { smtpd_reject_footer => '\c. Sorry, $client', client => 'reject' }, [ @mail ] ],
+	[ 'smtpd_reject_footer in the same line and another', { smtpd_reject_footer => '\c. Sorry\nfor all\c\n', client => 'reject', soft_bounce => 'yes' }, [ @mail ] ],
+	[ 'smtpd_reject_footer_maps', { smtpd_reject_footer_maps => "regexp:$dir/footers", smtpd_reject_footer => 'other' }, [ from => $X, to => $N ], [ more => [ 'FOO' ] ], [ from => $X, to => 'x@else.test' ] ],
+	[ 'smtpd_client_port_logging', { smtpd_client_port_logging => 'yes', client => 'warn_if_reject reject, defer' }, [ @mail ] ],
+	[ 'smtpd_expansion_filter', { smtpd_reject_footer => '$client_address $helo_name', smtpd_expansion_filter => '\\61\\40.a-z' }, [ more => [ 'FOO' ] ] ],
+	(map { my $list = $_; [ "smtpd_log_access_permit_actions: $list", { smtpd_log_access_permit_actions => $list, sender => "check_sender_access $acc", recipient => 'permit_mynetworks, permit' }, (map { [ from => "$_\@s.test", to => $A ] } qw(ok relay num disc dunno dip)),
+	  [ client => '127.78.0.1', @mail ], [ from => $X, to => 'r@relay.test' ] ] } 'static:all', 'permit_mynetworks, ok, PERMIT_auth_destination', 'DISCARD'),
 
 	# --- HELO ---
 	both('no HELO', { helo => 'reject' }, [ greet => undef, @mail ], [ @mail ]),

@@ -56,7 +56,7 @@ sub new {
 	return $self;
 }
 
-sub same { my ($text) = @_; $text =~ s/queued as \S+/queued as ID/; return $text }
+sub same { my ($text) = @_; $text =~ s/queued as \S+/queued as ID/; $text =~ s/(\[127\.[\d.]+\]):\d+/$1:PORT/g; return $text }
 
 sub play {
 	my ($self, $side, $port, %p) = @_;
@@ -104,7 +104,7 @@ sub decisions {
 	my $mine = qr{ postfix/c$i/smtpd\[\d+\]: };
 	$server->wait_until("the log of case $i", sub {
 		(() = Posthouse::slurp($server->maillog) =~ m{${mine}disconnect from}g) >= $sessions }) if $sessions;
-	return map { s/^[0-9A-Za-z]{10,}:/ID:/; s/to=<[^>]*>, orig_to//; $_ }
+	return map { same($_) } map { s/^[0-9A-Za-z]{10,}:/ID:/; s/to=<[^>]*>, orig_to//; $_ }
 		grep { !/^warning: / && /^\w+: (?:reject|reject_warning|warn|info|hold|discard|redirect|bcc|filter|permit): / }
 		map { /$mine(.*)/ ? $1 : () } split /\n/, Posthouse::slurp($server->maillog);
 }

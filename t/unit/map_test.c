@@ -424,6 +424,20 @@ static void test_unknown(void **state)
 	assert_string_equal(get(map_open("inline:{a=b}"), ""), "!");
 }
 
+static void test_rules_in_the_name(void **state)
+{
+	(void)state;
+	assert_string_equal(get(map_open("regexp:{{/^[^A-Z]/ Bogus}}"), "22"), "Bogus");
+	assert_string_equal(get(map_open("regexp:{{/^[^A-Z]/ Bogus}}"), "ab"), "!");
+	assert_string_equal(get(map_open("pcre:{ { /^a{2}$/ x } { !/b/ $$y } }"), "aa"), "x");
+	assert_string_equal(get(map_open("pcre:{ { /^a{2}$/ x } { !/b/ $$y } }"), "c"), "$y");
+	assert_string_equal(get(map_open("cidr:{ { 127.0.0.0/8 a b }, { 0.0.0.0/0 c } }"), "127.1.1.1"), "a b");
+	assert_string_equal(get(map_open("cidr:{}"), "127.1.1.1"), "!");
+	assert_string_equal(get(map_open("cidr:{ 127.0.0.0/8 a }"), "127.1.1.1"), "?");
+	assert_string_equal(get(map_open("cidr:{"), "127.1.1.1"), "?");
+	assert_string_equal(get(map_open("texthash:{ { a b } }"), "a"), "?");
+}
+
 static void test_lists(void **state)
 {
 	struct map_list *l = map_list_open("inline:{a=1, b=2}, inline:{ {b = 3} {c = 4 5} }\n\tstatic:z");
@@ -731,6 +745,7 @@ int main(void)
 		   cmocka_unit_test(test_aliases_are_known),
 		cmocka_unit_test(test_no_build_in_open_directory), cmocka_unit_test(test_mode_is_kept),
 		cmocka_unit_test(test_large),      cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_rules_in_the_name),
 		cmocka_unit_test(test_lists),      cmocka_unit_test(test_address),
 		cmocka_unit_test(test_match_names), cmocka_unit_test(test_match_addresses),
 		cmocka_unit_test(test_passwd_file), cmocka_unit_test(test_no_hashes_kept),
