@@ -124,8 +124,9 @@ enum decision permit_by(struct check *c, struct span action, const char *what, s
 	const char *list = conf->smtpd_log_access_permit_actions;
 
 	if (*list && !c->if_permit && match_name(match_open(list, MATCH_STRING), action) == MAP_OK)
-		log_decision(c, "permit", arena_printf(&c->s->cmd, "action=" SPAN_FMT " for %s=" SPAN_FMT "%s%s", SPAN_ARG(action), what,
-						       SPAN_ARG(name), table ? " from " : " ", table ? table : ""));
+		log_decision(c, "permit",
+			     arena_printf(&c->s->cmd, "action=" SPAN_FMT " for %s=" SPAN_FMT "%s%s", SPAN_ARG(action), what,
+					  SPAN_ARG(name), table ? " from " : " ", table ? table : ""));
 	return PERMIT;
 }
 

@@ -155,7 +155,9 @@ static bool may_come_now(struct smtpd_session *s)
 		return false;
 	}
 	if (s->txn.accepted >= (size_t)limit) {
-		reply(s, "452 4.5.3 Error: too many recipients");
+		bool patience = s->txn.overshoot++ < conf->smtpd_recipient_overshoot_limit;
+
+		(patience ? reply_kindly : reply)(s, "452 4.5.3 Error: too many recipients");
 		return false;
 	}
 	return rates_allow(s, RATE_RECIPIENT);

@@ -21,13 +21,16 @@ static enum level read_level(void)
 {
 	const char *text = conf->smtpd_tls_security_level;
 
+	if (*text == '\0')
+		text = conf->smtpd_enforce_tls ? "encrypt" : conf->smtpd_use_tls ? "may" : "none";
 	if (conf->smtpd_tls_wrappermode || strcmp(text, "encrypt") == 0)
 		return LEVEL_ENCRYPT;
 	if (strcmp(text, "may") == 0)
 		return LEVEL_MAY;
-	if (*text && strcmp(text, "none") != 0)
-		log_warn("smtpd_tls_security_level: %s: none, may or encrypt is expected; taken for encrypt", text);
-	return *text == '\0' || strcmp(text, "none") == 0 ? LEVEL_NONE : LEVEL_ENCRYPT;
+	if (strcmp(text, "none") == 0)
+		return LEVEL_NONE;
+	log_warn("smtpd_tls_security_level: %s: none, may or encrypt is expected; taken for encrypt", text);
+	return LEVEL_ENCRYPT;
 }
 
 static const char *cipher_list(const char *parameter, const char *grade)

@@ -8,6 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
+#include "lib/map/match.h"
 #include "lib/proto/header.h"
 #include "lib/queue/job.h"
 #include "smtpd/access.h"
@@ -17,10 +18,14 @@ enum { MESSAGE_ID_MAX = 500 };
 
 static enum smtp_bare_lf bare_lf_policy(const struct smtpd_session *s)
 {
-	const char *value = conf->smtpd_forbid_bare_newline;
+	const char *value = conf->smtpd_forbid_bare_newline, *except = conf->smtpd_forbid_bare_newline_exclusions;
 
-	if (s->is_sendmail || strcasecmp(value, "no") == 0)
-		return s->is_sendmail ? SMTP_BARE_LF_NORMALIZE : SMTP_BARE_LF_ALLOW;
+	if (s->is_sendmail)
+		return SMTP_BARE_LF_NORMALIZE;
+	if (strcasecmp(value, "no") == 0)
+		return SMTP_BARE_LF_ALLOW;
+	if (*except && match_netaddr(match_open(except, MATCH_NETWORK), &s->peer, s->client_name) == MAP_OK)
+		return SMTP_BARE_LF_ALLOW;
 	return strncasecmp(value, "reject", 6) == 0 ? SMTP_BARE_LF_REJECT : SMTP_BARE_LF_NORMALIZE;
 }
 
@@ -126,7 +131,7 @@ static const char *refusal(struct smtpd_session *s, const struct intake *in, boo
 	if (in->too_big)
 		why = "552 5.3.4 Error: message file too big";
 	else if (in->decoder.policy == SMTP_BARE_LF_REJECT && in->decoder.bare_lf)
-		why = "550 5.5.2 Error: bare <LF> received";
+		why = arena_printf(&s->cmd, "%d 5.5.2 Error: bare <LF> received", (int)conf->smtpd_forbid_bare_newline_reject_code);
 	else if (header_count(buf_span(&in->head), "Received") > (size_t)conf->hopcount_limit)
 		why = "554 5.4.0 Error: too many hops";
 	*logged = why == NULL;

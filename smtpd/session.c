@@ -102,6 +102,17 @@ void reply(struct smtpd_session *s, const char *fmt, ...)
 	say(s, text);
 }
 
+void reply_kindly(struct smtpd_session *s, const char *fmt, ...)
+{
+	char text[REPLY_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	say(s, text);
+}
+
 void reply_message(struct smtpd_session *s, const char *text)
 {
 	char again[REPLY_MAX];
@@ -230,7 +241,7 @@ bool within_chunks(const struct smtpd_session *s)
 	return s->txn.intake || s->txn.bdat_failed;
 }
 
-/* Somebody's browser, or a program that talks to a web server: made to send mail by whoever wrote the page (RFC 5321 says nothing of it). */
+/* Somebody's browser, or what speaks to web servers: made to send mail by whoever wrote the page that it shows. */
 static void send_away(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
 	struct span line = span_of(cmd->word.ptr, cmd->word.len + (cmd->args.len ? 1 + cmd->args.len : 0));
@@ -300,8 +311,8 @@ static void obey(struct smtpd_session *s, struct span line)
 	struct smtp_cmd cmd;
 
 	if (!command_filter(s, &line)) {
-		log_info("%s: reject: %s from %s: 421 4.3.0 %s Server local data error", s->txn.env.id[0] ? s->txn.env.id : "NOQUEUE",
-			 after(s), s->client, conf->myhostname);
+		log_info("%s: reject: %s from %s: 421 4.3.0 %s Server local data error",
+			 s->txn.env.id[0] ? s->txn.env.id : "NOQUEUE", after(s), s->client, conf->myhostname);
 		reply(s, "421 4.3.0 %s Server local data error", conf->myhostname);
 		return;
 	}

@@ -38,6 +38,7 @@ struct transaction {
 	struct span sender_given;      /* as in MAIL FROM, internal form, for texts */
 	size_t rcpt_capacity;
 	size_t accepted;               /* RCPT commands answered 250 */
+	int64_t overshoot;             /* those past smtpd_recipient_limit */
 	struct span sasl_sender;       /* MAIL ... AUTH= */
 	struct htab seen;              /* recipients already in the envelope */
 	struct span recipient_given;   /* the last accepted recipient, the same */
@@ -93,6 +94,8 @@ void smtpd_session(const struct service_session *ss);
 
 /* A reply, without CRLF; counts as an error of the client when its code is 4xx or 5xx. */
 void reply(struct smtpd_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same; a refusal is no error: RFC 5321 4.5.3.1.10 lets a client go on past the limit of recipients. */
+void reply_kindly(struct smtpd_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The reply to a whole message: LMTP says it once for each recipient that was accepted. */
 void reply_message(struct smtpd_session *s, const char *text);
 /* smtpd_per_request_deadline: a command has until now + smtpd_timeout, and a bit more for each piece of content. */

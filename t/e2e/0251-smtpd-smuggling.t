@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use IO::Socket::INET;
 use Posthouse;
 use Test::More;
 
@@ -38,6 +39,18 @@ is($p->log_count(qr/: reject: .*evil/) + $p->log_count(qr/from=<evil/), 0, 'noth
 $p->wait_until('deliveries', sub { ($p->tool('postqueue', '-p'))[1] =~ /empty/ });
 ok(!-s $p->spool('alice'), 'and nothing was delivered to the other user');
 unlike(Posthouse::slurp($p->spool('bob')), qr/\r/, 'no CR is left in what was stored');
+
+# A client that may end lines without CR.
+$p->set(smtpd_forbid_bare_newline_exclusions => '127.0.0.1', smtpd_forbid_bare_newline_reject_code => 521);
+$p->reload;
+for my $case ([ '127.0.0.1', qr/^250 2\.0\.0 Ok: queued as/ ], [ '127.0.0.2', qr/^521 5\.5\.2 Error: bare <LF> received$/, "\r\n.\r\n" ]) {
+	my ($from, $reply, $end) = @$case;
+	my $c = Posthouse::Conn->new(IO::Socket::INET->new(LocalAddr => $from, PeerAddr => $p->address, PeerPort => 2025) || die($!), $p);
+	$c->reply(qr/^220/);
+	$c->cmd($_, qr/^[23]/) for 'HELO client.test', 'MAIL FROM:<x@client.test>', 'RCPT TO:<bob@example.test>', 'DATA';
+	$c->send_raw("Subject: x\n\nx\n.\n" . ($end // ''));
+	like($c->reply, $reply, "smtpd_forbid_bare_newline_exclusions: $from");
+}
 
 # Talking out of turn.
 for my $case (

@@ -162,6 +162,7 @@ my @cases = (
 	[ 'smtpd_reject_footer in the same line', { smtpd_reject_footer => '\c. Sorry, $client', client => 'reject' }, [ @mail ] ],
 	[ 'smtpd_reject_footer in the same line and another', { smtpd_reject_footer => '\c. Sorry\nfor all\c\n', client => 'reject', soft_bounce => 'yes' }, [ @mail ] ],
 	[ 'smtpd_reject_footer_maps', { smtpd_reject_footer_maps => "regexp:$dir/footers", smtpd_reject_footer => 'other' }, [ from => $X, to => $N ], [ more => [ 'FOO' ] ], [ from => $X, to => 'x@else.test' ] ],
+	[ 'smtpd_recipient_overshoot_limit', { smtpd_recipient_limit => 2, smtpd_recipient_overshoot_limit => 2, smtpd_hard_error_limit => 2 }, [ from => $X, to => [ ($A) x 8 ] ] ],
 	[ 'smtpd_client_port_logging', { smtpd_client_port_logging => 'yes', client => 'warn_if_reject reject, defer' }, [ @mail ] ],
 	[ 'smtpd_expansion_filter', { smtpd_reject_footer => '$client_address $helo_name', smtpd_expansion_filter => '\\61\\40.a-z' }, [ more => [ 'FOO' ] ] ],
 	(map { my $list = $_; [ "smtpd_log_access_permit_actions: $list", { smtpd_log_access_permit_actions => $list, sender => "check_sender_access $acc", recipient => 'permit_mynetworks, permit' }, (map { [ from => "$_\@s.test", to => $A ] } qw(ok relay num disc dunno dip)),
