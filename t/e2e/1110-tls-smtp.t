@@ -12,7 +12,9 @@ use Tls;
 Posthouse::need('openssl', 'swaks', 'curl');
 
 my $p = Posthouse->new(tls => 1, main => { smtpd_tls_loglevel => 1, smtpd_tls_received_header => 'yes', smtpd_starttls_timeout => '2s' },
-	services => "2525 inet n - - - - smtpd\n  -o smtpd_tls_security_level=encrypt\n")->start;
+	services => "2525 inet n - - - - smtpd\n  -o smtpd_tls_security_level=encrypt\n"
+	. "2526 inet n - - - - smtpd\n  -o smtpd_tls_security_level= -o smtpd_enforce_tls=yes\n2527 inet n - - - - smtpd\n  -o smtpd_tls_security_level= -o smtpd_use_tls=yes\n"
+	. "2528 inet n - - - - smtpd\n  -o smtpd_tls_security_level=none -o smtpd_enforce_tls=yes\n")->start;
 my $d = $p->dir;
 
 # --- STARTTLS
@@ -41,6 +43,14 @@ $c->cmd('EHLO client.test', qr/^250-STARTTLS$/m);
 is $c->cmd($_), '530 5.7.0 Must issue a STARTTLS command first', "$_ in the clear" for 'MAIL FROM:<x@client.test>', 'VRFY alice', 'RSET';
 $c->cmd('NOOP', qr/^250/);
 $c->cmd('QUIT', qr/^221/);
+
+# --- the older names
+for my $case ([ 2526, 1, qr/^530 / ], [ 2527, 1, qr/^250 / ], [ 2528, 0, qr/^250 / ]) {
+	my ($port, $offered, $reply) = @$case;
+	$c = $p->smtp($port);
+	is $c->cmd('EHLO client.test', qr/^250/) =~ /STARTTLS/ ? 1 : 0, $offered, "$port: STARTTLS";
+	like $c->cmd('MAIL FROM:<x@client.test>'), $reply, 'in the clear';
+}
 
 # --- hazards S4: a command behind STARTTLS
 for my $setting ('yes', 'no') {
