@@ -80,6 +80,8 @@ static void count_failure(struct login *l, enum handover_code code)
 		l->attempts++;
 	else if (code == HANDOVER_LIMIT)
 		l->over_limit++;
+	else if (code == HANDOVER_TOO_SOON)
+		l->too_soon++;
 	else
 		l->internal_failures++;
 }

@@ -46,7 +46,7 @@ struct login {
 	char timestamp[TIMESTAMP_MAX]; /* POP3: what APOP is to sign, "<x@host>"; "": there is no APOP */
 	int relay_fd;              /* our end of the pair whose other end auth got in place of a TLS client; -1 */
 	int64_t began_ms;
-	unsigned attempts, internal_failures, over_limit, bad_commands;
+	unsigned attempts, internal_failures, over_limit, too_soon, bad_commands;
 	bool tried_in_clear;
 	char user[160];            /* the last one tried, made harmless, for the log */
 	const char *mechanism;     /* of the last attempt; NULL: none */

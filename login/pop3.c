@@ -14,6 +14,7 @@ struct pop3 {
 	struct login *l;
 	char user[HANDOVER_USER_MAX + 1];
 	size_t user_len; /* 0: no USER yet */
+	bool utf8;
 };
 
 static void greet(struct login *l)
@@ -65,7 +66,13 @@ static void put_mechanisms(struct login *l, const char *before, const char *afte
 
 static void capa(struct login *l)
 {
-	stream_puts(l->io, "+OK\r\n" POP3_CAPABILITIES);
+	struct buf b;
+
+	buf_init(&b, 1024);
+	pop3_put_capabilities(&b, (uint64_t)(conf->pop3_login_delay_ms + 999) / 1000, (uint64_t)conf->pop3_expire_days);
+	stream_puts(l->io, "+OK\r\n");
+	stream_write(l->io, buf_span(&b));
+	buf_free(&b);
 	if (starttls_offered(l))
 		stream_puts(l->io, "STLS\r\n");
 	if (plain_is_fine(l))
@@ -87,11 +94,19 @@ static const char *refusal(enum handover_code code)
 		return "-ERR [SYS/TEMP] Temporary authentication failure.\r\n";
 	case HANDOVER_DISABLED:
 		return "-ERR [AUTH] The account is disabled, or it or its password has expired.\r\n";
+	case HANDOVER_TOO_SOON:
+		return "-ERR [LOGIN-DELAY] The last login was a moment ago, try again later.\r\n";
 	case HANDOVER_LIMIT:
 		return "-ERR [IN-USE] Too many connections of this user from this address.\r\n";
 	default:
 		return "-ERR [AUTH] Authentication failed.\r\n";
 	}
+}
+
+/* What the next server has to know of this dialogue: in place of IMAP's tag. */
+static struct span mode_of(const struct pop3 *p)
+{
+	return p->utf8 ? SPAN("UTF8") : SPAN_NONE;
 }
 
 static bool attempt(struct login *l, struct credentials *c, enum ending *end_r)
@@ -114,6 +129,8 @@ static bool stls(struct pop3 *p, enum ending *end_r)
 		return bad(l, "TLS is already active.", end_r);
 	if (!starttls_offered(l))
 		return bad(l, "TLS is not available.", end_r);
+	if (p->utf8)
+		return bad(l, "STLS comes before UTF8.", end_r);
 	if (stream_has_input(l->io)) {
 		(void)bad(l, "There is something behind STLS.", end_r);
 		*end_r = END_BAD_COMMANDS;
@@ -152,7 +169,7 @@ static bool pass(struct pop3 *p, struct span password, enum ending *end_r)
 		wipe_span(password);
 		return bad(p->l, "No user name given.", end_r);
 	}
-	question_init(p->l, &c.question, SPAN_NONE);
+	question_init(p->l, &c.question, mode_of(p));
 	c.question.password = password;
 	c.question.user = span_of(p->user, p->user_len);
 	p->user_len = 0;
@@ -169,7 +186,7 @@ static bool apop(struct pop3 *p, struct span args, enum ending *end_r)
 		return bad(p->l, "Unknown command, or not permitted before login.", end_r);
 	if (blank <= 0 || args.len - (size_t)blank != 33)
 		return bad(p->l, "APOP expects a user name and a digest.", end_r);
-	question_init(p->l, &c.question, SPAN_NONE);
+	question_init(p->l, &c.question, mode_of(p));
 	c.question.mechanism = SPAN("APOP");
 	c.question.user = span_head(args, (size_t)blank);
 	c.question.password = span_skip(args, (size_t)blank + 1);
@@ -178,9 +195,10 @@ static bool apop(struct pop3 *p, struct span args, enum ending *end_r)
 	return attempt(p->l, &c, end_r);
 }
 
-static bool authenticate(struct login *l, enum sasl_mech mech, struct span initial, enum ending *end_r)
+static bool authenticate(struct pop3 *p, enum sasl_mech mech, struct span initial, enum ending *end_r)
 {
-	struct credentials c = { .tag = SPAN_NONE };
+	struct login *l = p->l;
+	struct credentials c = { .tag = mode_of(p) };
 
 	switch (sasl_exchange(l, mech, initial, &c)) {
 	case SASL_TALK_READY:
@@ -199,8 +217,9 @@ static bool authenticate(struct login *l, enum sasl_mech mech, struct span initi
 	}
 }
 
-static bool auth(struct login *l, struct span args, enum ending *end_r)
+static bool auth(struct pop3 *p, struct span args, enum ending *end_r)
 {
+	struct login *l = p->l;
 	struct span initial = SPAN_NONE, name;
 	enum sasl_mech mech;
 	bool in_clear;
@@ -222,7 +241,7 @@ static bool auth(struct login *l, struct span args, enum ending *end_r)
 		stream_puts(l->io, in_clear ? "-ERR " NOT_IN_CLEAR "\r\n" : "-ERR Unsupported authentication mechanism.\r\n");
 		return false;
 	}
-	return authenticate(l, mech, initial, end_r);
+	return authenticate(p, mech, initial, end_r);
 }
 
 /* --- the dialogue ------------------------------------------------------------------------------------------------ */
@@ -250,8 +269,17 @@ static bool dispatch(struct pop3 *p, const struct pop3_cmd *cmd, enum ending *en
 		return pass(p, cmd->args, end_r);
 	case POP3_APOP:
 		return apop(p, cmd->args, end_r);
+	case POP3_UTF8:
+		if (span_trim(cmd->args).len > 0)
+			return bad(l, "UTF8 has no argument.", end_r);
+		p->utf8 = true;
+		stream_puts(l->io, "+OK UTF8 enabled.\r\n");
+		return false;
+	case POP3_LANG:
+		stream_puts(l->io, pop3_lang_answer(cmd->args));
+		return false;
 	case POP3_AUTH:
-		return auth(l, cmd->args, end_r);
+		return auth(p, cmd->args, end_r);
 	default:
 		return bad(l, "Unknown command, or not permitted before login.", end_r);
 	}

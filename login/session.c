@@ -109,6 +109,8 @@ static void put_tries(struct buf *b, const struct login *l)
 		buf_addf(b, " (internal failure, %u attempts in %lld secs)", l->internal_failures, secs);
 	else if (l->over_limit > 0)
 		buf_addf(b, " (connection limit of the user, %u attempts in %lld secs)", l->over_limit, secs);
+	else if (l->too_soon > 0)
+		buf_addf(b, " (login delay, %u attempts in %lld secs)", l->too_soon, secs);
 	else if (l->tried_in_clear)
 		buf_adds(b, " (tried to use disallowed plaintext auth)");
 	else if (l->sasl_unfinished)

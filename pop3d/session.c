@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The dialogue after login: the TRANSACTION and UPDATE states of RFC 1939, CAPA (RFC 2449), response codes (RFC 2449, 3206). */
+/* The dialogue after login: the TRANSACTION and UPDATE states of RFC 1939, CAPA (RFC 2449), UTF8 and LANG (RFC 6856), response
+ * codes (RFC 2449, 3206). */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,7 +10,6 @@
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 #include "lib/proto/pop3_cmd.h"
-#include "lib/proto/pop3_uidl.h"
 #include "pop3d/pop3d.h"
 
 enum { BAD_COMMANDS_MAX = 20, FAREWELL_MS = 2000 };
@@ -19,7 +19,10 @@ struct session {
 	struct stream *io;
 	struct maildrop drop;
 	unsigned bad_commands; /* in a row */
-	uint64_t tops, top_octets, retrs, retr_octets;
+	struct figures done;
+	struct buf id;
+	uint32_t last, last_at_login; /* highest number that was retrieved, for LAST */
+	bool utf8; /* the client has said so, before its login */
 	bool quit;
 	const char *why_over; /* NULL: go on */
 };
@@ -142,15 +145,10 @@ static void cmd_list(struct session *s, struct span args)
 		stream_printf(s->io, "+OK %u %llu\r\n", maildrop_number(&s->drop, m), (unsigned long long)size);
 }
 
-static void put_uidl(struct session *s, const char *before, const struct drop_msg *m)
+static void put_uidl(struct session *s, const char *before, struct drop_msg *m)
 {
-	struct buf id;
-
-	buf_init(&id, 4096);
-	if (!pop3_uidl_format(&id, conf->pop3_uidl_format, s->drop.uidvalidity, m->uid))
-		log_error("pop3_uidl_format cannot be used"); /* looked at when the program started */
-	stream_printf(s->io, "%s%u %s\r\n", before, maildrop_number(&s->drop, m), buf_cstr(&id));
-	buf_free(&id);
+	maildrop_uidl(&s->drop, m, &s->id);
+	stream_printf(s->io, "%s%u %s\r\n", before, maildrop_number(&s->drop, m), buf_cstr(&s->id));
 }
 
 static void cmd_uidl(struct session *s, struct span args)
@@ -170,6 +168,15 @@ static void cmd_uidl(struct session *s, struct span args)
 	stream_puts(s->io, ".\r\n");
 }
 
+/* A message for clients that have said UTF8, and this is none: it has been told. */
+static bool not_for_it(struct session *s, struct drop_msg *m)
+{
+	if (!conf->pop3_utf8_required || s->utf8 || !message_is_utf8(&s->drop, m))
+		return false;
+	no(s, "[UTF8] The header of this message is in UTF-8.");
+	return true;
+}
+
 static void cmd_retr(struct session *s, struct span args)
 {
 	struct drop_msg *m = one_message(s, args);
@@ -177,7 +184,7 @@ static void cmd_retr(struct session *s, struct span args)
 	uint64_t size, octets;
 	char reply[64];
 
-	if (m == NULL)
+	if (m == NULL || not_for_it(s, m))
 		return;
 	st = maildrop_size(&s->drop, m, &size);
 	if (st == STORE_OK) {
@@ -188,8 +195,10 @@ static void cmd_retr(struct session *s, struct span args)
 		store_failed(s, st);
 		return;
 	}
-	s->retrs++;
-	s->retr_octets += octets;
+	s->done.retrs++;
+	s->done.retr_octets += octets;
+	if (maildrop_number(&s->drop, m) > s->last)
+		s->last = maildrop_number(&s->drop, m);
 	if (stream_status(s->io) == IO_OK)
 		maildrop_seen(&s->drop, m);
 }
@@ -206,15 +215,15 @@ static void cmd_top(struct session *s, struct span args)
 		return;
 	}
 	m = the_message(s, numbers[0]);
-	if (m == NULL)
+	if (m == NULL || not_for_it(s, m))
 		return;
 	st = send_message(s->io, &s->drop, m, false, numbers[1], "+OK", &octets);
 	if (st != STORE_OK) {
 		store_failed(s, st);
 		return;
 	}
-	s->tops++;
-	s->top_octets += octets;
+	s->done.tops++;
+	s->done.top_octets += octets;
 }
 
 static void cmd_dele(struct session *s, struct span args)
@@ -231,6 +240,7 @@ static void cmd_rset(struct session *s, struct span args)
 {
 	(void)args;
 	maildrop_reset(&s->drop);
+	s->last = s->last_at_login;
 	stream_puts(s->io, "+OK\r\n");
 }
 
@@ -240,10 +250,31 @@ static void cmd_noop(struct session *s, struct span args)
 	stream_puts(s->io, "+OK\r\n");
 }
 
-static void cmd_capa(struct session *s, struct span args)
+static void cmd_last(struct session *s, struct span args)
 {
 	(void)args;
-	stream_puts(s->io, "+OK\r\n" POP3_CAPABILITIES ".\r\n");
+	if (conf->pop3_enable_last)
+		stream_printf(s->io, "+OK %u\r\n", s->last);
+	else
+		bad(s, "Unknown command.");
+}
+
+static void cmd_capa(struct session *s, struct span args)
+{
+	struct buf b;
+
+	(void)args;
+	buf_init(&b, 1024);
+	pop3_put_capabilities(&b, (uint64_t)(conf->pop3_login_delay_ms + 999) / 1000, (uint64_t)conf->pop3_expire_days);
+	stream_puts(s->io, "+OK\r\n");
+	stream_write(s->io, buf_span(&b));
+	stream_puts(s->io, ".\r\n");
+	buf_free(&b);
+}
+
+static void cmd_lang(struct session *s, struct span args)
+{
+	stream_puts(s->io, pop3_lang_answer(args));
 }
 
 static void cmd_quit(struct session *s, struct span args)
@@ -269,7 +300,7 @@ static const struct {
 } commands[] = {
 	{ POP3_STAT, cmd_stat }, { POP3_LIST, cmd_list }, { POP3_RETR, cmd_retr }, { POP3_DELE, cmd_dele },
 	{ POP3_RSET, cmd_rset }, { POP3_NOOP, cmd_noop }, { POP3_TOP, cmd_top },   { POP3_UIDL, cmd_uidl },
-	{ POP3_CAPA, cmd_capa }, { POP3_QUIT, cmd_quit },
+	{ POP3_CAPA, cmd_capa }, { POP3_QUIT, cmd_quit }, { POP3_LAST, cmd_last }, { POP3_LANG, cmd_lang },
 };
 
 static void dispatch(struct session *s, struct span line)
@@ -335,20 +366,24 @@ static void talk(struct session *s)
 
 static void log_end(struct session *s)
 {
-	struct arena a = ARENA_INIT;
-	char *more = arena_printf(&a, "%s top=%llu/%llu, retr=%llu/%llu, del=%u/%u, size=%llu", s->why_over,
-				  (unsigned long long)s->tops, (unsigned long long)s->top_octets,
-				  (unsigned long long)s->retrs, (unsigned long long)s->retr_octets,
-				  s->quit ? s->drop.ndeleted : 0, s->drop.count,
-				  (unsigned long long)maildrop_known_size(&s->drop));
+	struct buf b;
 
-	log_line(s, LOG_LV_INFO, "Disconnected: ", more);
-	arena_free(&a);
+	s->done.deleted = s->quit ? s->drop.ndeleted : 0;
+	s->done.messages = s->drop.count;
+	s->done.size = maildrop_known_size(&s->drop);
+	s->done.in = stream_bytes_in(s->io);
+	s->done.out = stream_bytes_out(s->io);
+	buf_init(&b, LOG_LINE_MAX);
+	buf_addf(&b, "%s ", s->why_over);
+	options_logout_text(&b, &s->done);
+	log_line(s, LOG_LV_INFO, "Disconnected: ", buf_cstr(&b));
+	buf_free(&b);
 }
 
 static void refuse(struct session *s, enum store_status st, const char *why)
 {
-	log_line(s, LOG_LV_ERROR, "mailbox cannot be opened: ", why ? why : store_status_str(st));
+	log_line(s, st == STORE_LOCKED ? LOG_LV_INFO : LOG_LV_ERROR, "mailbox cannot be opened: ",
+		 why ? why : store_status_str(st));
 	no(s, st == STORE_LOCKED ? "[IN-USE] Mailbox is locked by another program." : "[SYS/TEMP] Mailbox cannot be opened.");
 	if (stream_flush(s->io) != IO_OK)
 		log_debug("client went away before the refusal");
@@ -356,10 +391,11 @@ static void refuse(struct session *s, enum store_status st, const char *why)
 
 void session_serve(const struct handover_session *hs, int fd)
 {
-	struct session s = { .hs = hs };
+	struct session s = { .hs = hs, .utf8 = span_is(hs->tag, "UTF8") };
 	enum store_status st;
 	const char *why;
 
+	buf_init(&s.id, 4096);
 	s.io = stream_open(fd);
 	stream_set_timeout(s.io, conf->pop3_timeout_ms);
 	st = maildrop_open(&s.drop, &hs->user, &why);
@@ -370,10 +406,12 @@ void session_serve(const struct handover_session *hs, int fd)
 		no(&s, "Command line too long.");
 		maildrop_close(&s.drop);
 	} else {
+		s.last = s.last_at_login = conf->pop3_enable_last ? maildrop_last_seen(&s.drop) : 0;
 		stream_puts(s.io, "+OK Logged in.\r\n");
 		talk(&s);
 		log_end(&s);
 		maildrop_close(&s.drop);
 	}
+	buf_free(&s.id);
 	stream_close(s.io);
 }

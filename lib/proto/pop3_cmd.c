@@ -8,7 +8,7 @@ static const char *const verbs[POP3_VERBS] = {
 	[POP3_CAPA] = "CAPA",       [POP3_STLS] = "STLS", [POP3_QUIT] = "QUIT", [POP3_STAT] = "STAT",
 	[POP3_LIST] = "LIST",       [POP3_RETR] = "RETR", [POP3_DELE] = "DELE", [POP3_RSET] = "RSET",
 	[POP3_NOOP] = "NOOP",       [POP3_TOP] = "TOP",   [POP3_UIDL] = "UIDL", [POP3_LAST] = "LAST",
-	[POP3_APOP] = "APOP",
+	[POP3_APOP] = "APOP",       [POP3_UTF8] = "UTF8", [POP3_LANG] = "LANG",
 };
 
 const char *pop3_verb_str(enum pop3_verb verb)
@@ -82,4 +82,28 @@ size_t pop3_top_length(struct span raw, uint32_t lines)
 	for (; lines > 0 && at < raw.len; lines--)
 		at = after_line(raw, at);
 	return at;
+}
+
+void pop3_put_capabilities(struct buf *out, uint64_t login_delay_s, uint64_t expire_days)
+{
+	buf_adds(out, "CAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\nUTF8\r\nLANG\r\n");
+	if (expire_days > 0)
+		buf_addf(out, "EXPIRE %llu\r\n", (unsigned long long)expire_days);
+	else
+		buf_adds(out, "EXPIRE NEVER\r\n");
+	if (login_delay_s > 0)
+		buf_addf(out, "LOGIN-DELAY %llu\r\n", (unsigned long long)login_delay_s);
+}
+
+const char *pop3_lang_answer(struct span args)
+{
+	struct span range = span_trim(args);
+
+	if (range.len == 0)
+		return "+OK The languages are:\r\nen English\r\ni-default Default language\r\n.\r\n";
+	if (span_iis(range, "i-default"))
+		return "+OK i-default That is English.\r\n";
+	if (span_iis(range, "en") || span_istarts(range, "en-") || span_is(range, "*"))
+		return "+OK en English it is.\r\n";
+	return "-ERR There is only English here.\r\n";
 }

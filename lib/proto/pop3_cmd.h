@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/span.h"
 
 enum pop3_verb {
@@ -28,6 +29,8 @@ enum pop3_verb {
 	POP3_UIDL,
 	POP3_LAST,
 	POP3_APOP,
+	POP3_UTF8,
+	POP3_LANG,
 	POP3_VERBS,
 };
 
@@ -40,8 +43,17 @@ enum pop3_cmd_err {
 /* RFC 1939 says 4 + 40 octets, RFC 2449 says 255; AUTH responses may be longer (RFC 5034 4). */
 enum { POP3_LINE_MAX = 1024, POP3_AUTH_LINE_MAX = 8192 };
 
-/* What CAPA says before and after login; USER and SASL depend on the connection and come on top before it. */
-#define POP3_CAPABILITIES "CAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n"
+/*
+ * What CAPA says before and after login, line by line; USER and SASL depend on the connection and come on top before it.
+ * login_delay_s: LOGIN-DELAY, 0: there is none. expire_days: EXPIRE, 0: NEVER.
+ */
+void pop3_put_capabilities(struct buf *out, uint64_t login_delay_s, uint64_t expire_days);
+
+/*
+ * The answer to LANG (RFC 6856 3), which is there before and after login. All texts are in English: a language range that this
+ * matches is "en", also with a country, "i-default" or "*".
+ */
+const char *pop3_lang_answer(struct span args);
 
 struct pop3_cmd {
 	enum pop3_verb verb;

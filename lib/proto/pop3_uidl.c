@@ -40,7 +40,16 @@ static bool put_number(struct buf *out, const struct spec *s, uint32_t value)
 	return buf_add(out, digits, (size_t)n);
 }
 
-bool pop3_uidl_format(struct buf *out, const char *format, uint32_t uidvalidity, uint32_t uid)
+static bool put_file(struct buf *out, struct span file)
+{
+	for (size_t i = 0; i < file.len; i++)
+		if (file.ptr[i] <= ' ' || file.ptr[i] > '~')
+			return false;
+	buf_add_span(out, file);
+	return file.len > 0;
+}
+
+bool pop3_uidl_format(struct buf *out, const char *format, const struct pop3_uidl_values *v)
 {
 	size_t start = out->len;
 
@@ -57,9 +66,11 @@ bool pop3_uidl_format(struct buf *out, const char *format, uint32_t uidvalidity,
 		if (s.width > POP3_UIDL_MAX)
 			return false;
 		if (s.letter == 'u')
-			put_number(out, &s, uid);
+			put_number(out, &s, v->uid);
 		else if (s.letter == 'v')
-			put_number(out, &s, uidvalidity);
+			put_number(out, &s, v->uidvalidity);
+		else if ((s.letter == 'f' || s.letter == 'g') && put_file(out, v->file))
+			continue;
 		else if (s.letter == '%')
 			buf_addc(out, '%');
 		else
@@ -68,7 +79,7 @@ bool pop3_uidl_format(struct buf *out, const char *format, uint32_t uidvalidity,
 	return !out->overflow && out->len > start && out->len - start <= POP3_UIDL_MAX;
 }
 
-static bool names_uid(const char *format)
+static bool names_any(const char *format, const char *letters)
 {
 	for (const char *p = format; *p;) {
 		struct spec s;
@@ -76,19 +87,25 @@ static bool names_uid(const char *format)
 		if (*p++ != '%')
 			continue;
 		p = read_spec(p, &s);
-		if (s.letter == 'u')
+		if (s.letter != '\0' && strchr(letters, s.letter))
 			return true;
 	}
 	return false;
 }
 
+bool pop3_uidl_format_needs_file(const char *format)
+{
+	return names_any(format, "fg");
+}
+
 bool pop3_uidl_format_valid(const char *format)
 {
+	static const struct pop3_uidl_values most = { UINT32_MAX, UINT32_MAX, { "f", 1 } };
 	struct buf b;
 	bool ok;
 
 	buf_init(&b, 4096);
-	ok = names_uid(format) && pop3_uidl_format(&b, format, UINT32_MAX, UINT32_MAX);
+	ok = names_any(format, "ufg") && pop3_uidl_format(&b, format, &most);
 	buf_free(&b);
 	return ok;
 }

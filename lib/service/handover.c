@@ -148,12 +148,12 @@ bool handover_get_reply(struct span frame, struct handover_reply *r_r)
 
 	get_head(&u, KIND_REPLY);
 	code = unpack_u8(&u);
-	r_r->code = code <= HANDOVER_LIMIT ? (enum handover_code)code : HANDOVER_TEMP;
+	r_r->code = code <= HANDOVER_TOO_SOON ? (enum handover_code)code : HANDOVER_TEMP;
 	r_r->user = get_text(&u, HANDOVER_USER_MAX);
 	r_r->pid = unpack_u32(&u);
 	r_r->delay_ms = unpack_u32(&u);
 	r_r->data = get_text(&u, HANDOVER_DATA_MAX);
-	return unpack_done(&u) && code <= HANDOVER_LIMIT;
+	return unpack_done(&u) && code <= HANDOVER_TOO_SOON;
 }
 
 bool handover_put_answer(struct buf *b, enum handover_code code, struct span user, uint32_t pid)
@@ -174,8 +174,8 @@ bool handover_get_answer(struct span frame, enum handover_code *code_r, struct s
 	code = unpack_u8(&u);
 	*user_r = get_text(&u, HANDOVER_USER_MAX);
 	*pid_r = unpack_u32(&u);
-	*code_r = code <= HANDOVER_LIMIT ? (enum handover_code)code : HANDOVER_TEMP;
-	return unpack_done(&u) && code <= HANDOVER_LIMIT;
+	*code_r = code <= HANDOVER_TOO_SOON ? (enum handover_code)code : HANDOVER_TEMP;
+	return unpack_done(&u) && code <= HANDOVER_TOO_SOON;
 }
 
 bool handover_put_session(struct buf *b, const struct handover_session *s)

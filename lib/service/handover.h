@@ -40,7 +40,7 @@ struct handover_login {
 	struct span password; /* password, or the client's proof: CRAM-MD5 its digest in hex, SCRAM ClientProof, OAUTH*
 				 the token */
 	struct span message;    /* what the proof is about: CRAM-MD5 the challenge, SCRAM the AuthMessage; else empty */
-	struct span tag;        /* IMAP tag of the command, empty for POP3 */
+	struct span tag;        /* IMAP tag of the command; POP3: "UTF8" when the client has said so, else empty */
 	struct span input;      /* bytes after the command that login has already read */
 	struct span session_id;
 	struct netaddr remote, local;
@@ -52,6 +52,7 @@ enum handover_code {
 	HANDOVER_TEMP,     /* try again later: [UNAVAILABLE], [SYS/TEMP] */
 	HANDOVER_DISABLED, /* account locked or expired */
 	HANDOVER_LIMIT,    /* mail_max_userip_connections */
+	HANDOVER_TOO_SOON, /* pop3_login_delay has not passed since the last login */
 };
 /* auth -> login, smtpd */
 struct handover_reply {
@@ -130,6 +131,7 @@ bool handover_get_session(struct span frame, struct arena *a, struct handover_se
  *
  * start runs once in each new process, in its main thread, before the first serve; u lives as long as the process.
  * one_process_per_user: sessions of one user share a process, which stays for a while; else every session gets one.
+ * login_delay_ms: least time between two logins of one user; 0: none.
  * stack_bytes: of a session's thread; 0: 256 KiB.
  */
 struct userproc {
@@ -138,6 +140,7 @@ struct userproc {
 	void (*serve)(const struct handover_session *s, int fd);
 	void (*finish)(void); /* once, in the main thread, after the last serve, before the process ends; may be NULL */
 	bool one_process_per_user;
+	int64_t login_delay_ms;
 	size_t stack_bytes;
 };
 /*

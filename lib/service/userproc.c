@@ -76,6 +76,8 @@ static struct {
 	struct loop_timer kill_timer;
 	struct list conns, children;
 	struct htab owners;
+	struct htab logins; /* by the user's name: int64_t milliseconds, while it matters */
+	int64_t swept_at_ms;
 	struct buf frame, out;
 	size_t nchildren, nsessions;
 	int64_t limit_warned_at_ms;
@@ -354,6 +356,52 @@ static enum handover_code place(struct owner *o, const struct handover_session *
 	return HANDOVER_OK;
 }
 
+static void forget_login(struct span name, void *value, void *arg)
+{
+	int64_t *at_ms = value;
+
+	(void)arg;
+	if (clock_mono_ms() - *at_ms < parent.up->login_delay_ms)
+		return;
+	free(htab_del(&parent.logins, name));
+}
+
+/* When the user was let in the last time; what is too old to matter goes now and then. */
+static int64_t *last_login(struct span name)
+{
+	int64_t now = clock_mono_ms(), delay = parent.up->login_delay_ms;
+
+	if (now - parent.swept_at_ms > (delay > 10000 ? delay : 10000)) {
+		parent.swept_at_ms = now;
+		htab_each(&parent.logins, forget_login, NULL);
+	}
+	return htab_get(&parent.logins, name);
+}
+
+static bool too_soon(const struct user *u)
+{
+	const int64_t *at_ms;
+
+	if (parent.up->login_delay_ms == 0)
+		return false;
+	at_ms = last_login(u->name);
+	return at_ms != NULL && clock_mono_ms() - *at_ms < parent.up->login_delay_ms;
+}
+
+static void note_login(const struct user *u)
+{
+	int64_t *at_ms;
+
+	if (parent.up->login_delay_ms == 0)
+		return;
+	at_ms = last_login(u->name);
+	if (at_ms == NULL) {
+		at_ms = mem_alloc(sizeof *at_ms);
+		htab_put(&parent.logins, u->name, at_ms);
+	}
+	*at_ms = clock_mono_ms();
+}
+
 static enum handover_code admit(const struct handover_session *s, int client, pid_t *pid_r)
 {
 	int64_t limit = conf->mail_max_userip_connections;
@@ -367,8 +415,12 @@ static enum handover_code admit(const struct handover_session *s, int client, pi
 	o = owner_get(&s->user);
 	if (limit > 0 && s->remote.family != AF_UNIX && sessions_from(o, &s->remote) >= limit)
 		code = HANDOVER_LIMIT;
+	else if (too_soon(&s->user))
+		code = HANDOVER_TOO_SOON;
 	else
 		code = place(o, s, client, pid_r);
+	if (code == HANDOVER_OK)
+		note_login(&s->user);
 	owner_drop_if_empty(o);
 	return code;
 }

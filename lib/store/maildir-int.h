@@ -30,6 +30,8 @@ struct uidlist {
 };
 /* Pure. Arrays in a, spans into text. Never fails: what makes no sense is left out. */
 void uidlist_parse(struct arena *a, struct span text, struct uidlist *l_r);
+/* The value of a field among others; empty: it is not there. */
+struct span uidlist_field(struct span extra, char letter);
 void uidlist_header(struct buf *out, uint32_t uidvalidity, uint32_t uidnext, struct span extra);
 void uidlist_line(struct buf *out, uint32_t uid, struct span extra, struct span file);
 
@@ -40,6 +42,7 @@ struct maildir {
 		struct ident ident;
 		uint32_t uidvalidity, uidnext;
 	} list;
+	bool opened;             /* looked at since this was made */
 	bool racy;               /* a directory changed so shortly before it was read that more may have happened in that tick */
 	char *watch_new, *watch_cur; /* paths */
 	unsigned saved_keywords; /* that stand in dovecot-keywords */
@@ -48,6 +51,10 @@ struct maildir {
 /* maildir-sync.c */
 enum store_status maildir_refresh(struct folder *f);
 char *maildir_path(const struct folder *f, const char *sub, const char *name);
+/* maildir-expunge.c */
+enum store_status maildir_expunge(struct folder *f, const uint32_t *uids, size_t n);
+/* One that was interrupted goes on, if there is one; what goes wrong is logged. Looks at nothing but the files. */
+void maildir_finish_expunge(struct folder *f);
 /* maildir-keywords.c */
 void maildir_load_keywords(struct folder *f);
 int maildir_save_keywords(struct folder *f);
@@ -63,3 +70,9 @@ struct span maildir_guid(const struct folder *f, struct arena *a);
 /* Add lines to the file of l, durable; it is written anew when it has to be. */
 enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, uint32_t uidvalidity, uint32_t uidnext,
 				    struct span lines);
+/* POP3's ids into field P of the lines that have none, durable. v ascends by UID. */
+struct uidl_to_save {
+	uint32_t uid;
+	struct span id;
+};
+enum store_status maildir_save_uidls(struct folder *f, const struct uidl_to_save *v, size_t n);

@@ -329,13 +329,19 @@ enum store_status maildir_refresh(struct folder *f)
 {
 	struct arena a = ARENA_INIT;
 	struct scan s = { .f = f, .a = &a, .by_base = HTAB_INIT, .new_fd = -1, .cur_fd = -1 };
+	bool first = !f->maildir->opened;
 	enum store_status st;
 	uint32_t validity;
 	int rc;
 
 	index_load(f);
+	f->maildir->opened = true;
+	if (first)
+		maildir_finish_expunge(f);
 	if (unchanged(f))
 		return STORE_OK;
+	if (!first)
+		maildir_finish_expunge(f);
 	validity = f->uidvalidity;
 	rc = scan_both(&s);
 	if (rc < 0 && errno == ENOENT && f->is_inbox && make_inbox(f) == 0) {

@@ -100,6 +100,16 @@ void uidlist_parse(struct arena *a, struct span text, struct uidlist *l)
 		l->uidnext = l->v[l->n - 1].uid + 1;
 }
 
+struct span uidlist_field(struct span extra, char letter)
+{
+	struct span word;
+
+	while (span_word(&extra, " ", &word))
+		if (word.ptr[0] == letter)
+			return span_skip(word, 1);
+	return SPAN_NONE;
+}
+
 void uidlist_header(struct buf *out, uint32_t uidvalidity, uint32_t uidnext, struct span extra)
 {
 	buf_addf(out, "3 V%u N%u", uidvalidity, uidnext);
@@ -298,4 +308,51 @@ enum store_status maildir_add_lines(struct folder *f, const struct uidlist *l, u
 		f->maildir->list_ident = ident_of(&st);
 	note_list(f, uidvalidity, uidnext);
 	return STORE_OK;
+}
+
+/* Into the list, and into the table as if it had been read from there. */
+static void put_uidls(struct folder *f, struct arena *a, struct uidlist *l, const struct uidl_to_save *v, size_t n)
+{
+	size_t j = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct uidlist_entry *e = &l->v[i];
+		struct rec *r;
+
+		while (j < n && v[j].uid < e->uid)
+			j++;
+		if (j == n || v[j].uid != e->uid || uidlist_field(e->extra, 'P').len > 0)
+			continue;
+		e->extra = span_cstr(arena_printf(a, "%.*s%sP%.*s", SPAN_ARG(e->extra), e->extra.len > 0 ? " " : "",
+						  SPAN_ARG(v[j].id)));
+		r = folder_find(f, e->uid);
+		if (r != NULL) {
+			free(r->maildir.extra);
+			r->maildir.extra = mem_strdup(e->extra.ptr);
+		}
+	}
+}
+
+enum store_status maildir_save_uidls(struct folder *f, const struct uidl_to_save *v, size_t n)
+{
+	AUTO_FREE char *path = maildir_path(f, "dovecot-uidlist", NULL);
+	struct arena a = ARENA_INIT;
+	struct uidlist l;
+	struct stat st;
+	char *lock;
+	enum store_status s = maildir_lock_list(f, &lock);
+
+	if (s == STORE_OK)
+		s = maildir_read_list(f, &a, &l);
+	if (s == STORE_OK && l.uidvalidity == f->uidvalidity) {
+		put_uidls(f, &a, &l, v, n);
+		if (write_anew(path, &l, l.uidvalidity, l.uidnext, SPAN_NONE) < 0)
+			s = folder_errno(f, "dovecot-uidlist", errno);
+		else if (stat(path, &st) == 0)
+			f->maildir->list_ident = ident_of(&st);
+		note_list(f, s == STORE_OK ? l.uidvalidity : 0, l.uidnext);
+	}
+	maildir_unlock_list(lock);
+	arena_free(&a);
+	return s == STORE_REFUSED ? STORE_OK : s;
 }

@@ -127,29 +127,6 @@ static enum store_status maildir_flush(struct folder *f, bool durable)
 	return STORE_OK;
 }
 
-static enum store_status maildir_expunge(struct folder *f, const uint32_t *uids, size_t n)
-{
-	AUTO_FREE char *cur = maildir_path(f, "cur", NULL);
-	AUTO_FREE char *new = maildir_path(f, "new", NULL);
-	enum store_status s = maildir_refresh(f);
-
-	for (size_t i = 0; i < n && s == STORE_OK; i++) {
-		struct rec *r = folder_find(f, uids[i]);
-		AUTO_FREE char *path = r ? rec_path(f, r) : NULL;
-
-		if (path != NULL && unlink(path) < 0 && errno != ENOENT)
-			s = folder_errno(f, r->maildir.name, errno);
-		else if (path != NULL && errno == ENOENT)
-			f->maildir->racy = true;
-	}
-	if (s == STORE_OK && (fs_sync_dir(AT_FDCWD, cur) < 0 || fs_sync_dir(AT_FDCWD, new) < 0))
-		s = folder_errno(f, "fsync", errno);
-	f->maildir->racy = true;
-	if (s == STORE_OK)
-		s = maildir_refresh(f);
-	return s;
-}
-
 static unsigned maildir_watch(const struct folder *f, const char *paths[2])
 {
 	/* owned by the folder, made on first use */

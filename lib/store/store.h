@@ -163,6 +163,16 @@ struct store_item {
 bool mailbox_items(struct mailbox *mb, uint32_t seq, struct store_item *items, size_t n, struct arena *a);
 void mailbox_items_put(struct mailbox *mb, uint32_t seq, const struct store_item *items, size_t n);
 
+/* --- what POP3 asks for ------------------------------------------------------------------------------------------ */
+/* The id that was told for this message before, as a Maildir's uidlist has it (field P); empty: none. In a. */
+struct span mailbox_saved_uidl(struct mailbox *mb, uint32_t seq, struct arena *a);
+/* Keep such ids, for sequence numbers in ascending order, where there is a place for them: durable. */
+enum store_status mailbox_save_uidls(struct mailbox *mb, const uint32_t *seqs, const struct span *ids, size_t n);
+/* Name of the message's file without its flags; empty: it has none of its own. In a. */
+struct span mailbox_file_base(struct mailbox *mb, uint32_t seq, struct arena *a);
+/* One session at a time: *fd_r holds the lock until it is closed. STORE_LOCKED: somebody else has it. Nothing else is kept away. */
+enum store_status store_lock_session(struct store *s, const char *protocol, int *fd_r);
+
 /* set, add, remove */
 enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_DEL };
 /* May be written lazily (mailbox_flush, close); visible in mailbox_msg at once. */

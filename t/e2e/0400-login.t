@@ -116,7 +116,7 @@ pass '20 MB of parentheses';
 
 # --- POP3 ---
 $c = pop3();
-is_deeply [ $c->multi('CAPA') ], [ qw(CAPA TOP UIDL RESP-CODES PIPELINING AUTH-RESP-CODE USER), 'SASL PLAIN LOGIN' ], 'CAPA';
+is_deeply [ $c->multi('CAPA') ], [ qw(CAPA TOP UIDL RESP-CODES PIPELINING AUTH-RESP-CODE UTF8 LANG), 'EXPIRE NEVER', 'USER', 'SASL PLAIN LOGIN' ], 'CAPA';
 is_deeply [ $c->multi('AUTH') ], [ qw(PLAIN LOGIN) ], 'AUTH alone lists';
 $c->cmd1('NOOP', qr/^\+OK/);
 $c->cmd1($_, qr/^-ERR /) for 'STAT', 'RETR 1', 'XYZ', 'PASS x', 'USER', '';

@@ -44,7 +44,7 @@ fill();
 $p->start;
 
 my $c = login();
-is_deeply [ $c->multi('CAPA') ], [ qw(CAPA TOP UIDL RESP-CODES PIPELINING AUTH-RESP-CODE) ], 'CAPA';
+is_deeply [ $c->multi('CAPA') ], [ qw(CAPA TOP UIDL RESP-CODES PIPELINING AUTH-RESP-CODE UTF8 LANG), 'EXPIRE NEVER' ], 'CAPA';
 my $total = 0;
 $total += size($_) for @lines;
 is $c->cmd1('STAT', qr/^\+OK/), '+OK ' . @mail . " $total", 'STAT';

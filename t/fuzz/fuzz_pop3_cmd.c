@@ -22,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (pop3_cmd_parse(line, &cmd) == POP3_CMD_OK) {
 		must(cmd.word.len > 0 && cmd.word.len + cmd.args.len <= size);
 		must(pop3_numbers(cmd.args, numbers, 2) <= 2);
+		must(pop3_lang_answer(cmd.args) != NULL);
 	}
 	must(pop3_top_length(line, size ? data[0] : 0) <= size);
 	if (sasl_plain_parse(line, &plain))

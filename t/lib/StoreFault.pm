@@ -50,7 +50,7 @@ sub problem {
 	return 'UIDVALIDITY changed' if $now->{validity} ne $before->{validity};
 	my %gone = map { $_ => 1 } @{$case->{gone} // []};
 	my $gone = grep { !exists $now->{have}{$_} } keys %gone;
-	return "expunged by half: $now->{raw}" if $case->{kind} eq 'mbox' && $gone != 0 && $gone != keys %gone;
+	return "expunged by half: $now->{raw}" if $gone != 0 && $gone != keys %gone;
 	for my $key (keys %{$before->{have}}) {
 		next if $gone{$key};
 		return "lost: $key ($now->{raw})" unless exists $now->{have}{$key};

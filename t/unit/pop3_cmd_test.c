@@ -35,6 +35,8 @@ static void test_parse(void **state)
 		{ "TOP 1 0", POP3_TOP, "1 0" },
 		{ "UIDL", POP3_UIDL, "" },
 		{ "LAST", POP3_LAST, "" },
+		{ "UTF8", POP3_UTF8, "" },
+		{ "lang en-GB", POP3_LANG, "en-GB" },
 		{ "XTND", POP3_UNKNOWN, "" },
 		{ "UIDLX 1", POP3_UNKNOWN, "1" },
 		{ "STA", POP3_UNKNOWN, "" },
@@ -136,11 +138,51 @@ static void test_top(void **state)
 		assert_int_equal(pop3_top_length(span_cstr(table[i].raw), table[i].lines), strlen(table[i].front));
 }
 
+static void test_lang(void **state)
+{
+	static const struct {
+		const char *args, *answer;
+	} table[] = {
+		{ "en", "+OK en " },
+		{ " EN ", "+OK en " },
+		{ "en-GB", "+OK en " },
+		{ "*", "+OK en " },
+		{ "I-Default", "+OK i-default " },
+		{ "eng", "-ERR " },
+		{ "e", "-ERR " },
+		{ "de", "-ERR " },
+		{ "en de", "-ERR " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		assert_int_equal(strncmp(pop3_lang_answer(span_cstr(table[i].args)), table[i].answer, strlen(table[i].answer)), 0);
+	assert_non_null(strstr(pop3_lang_answer(SPAN("")), "\r\ni-default "));
+	assert_non_null(strstr(pop3_lang_answer(SPAN(" ")), "\r\n.\r\n"));
+}
+
+static void test_capabilities(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1024);
+	pop3_put_capabilities(&b, 0, 0);
+	assert_non_null(strstr(buf_cstr(&b), "\r\nEXPIRE NEVER\r\n"));
+	assert_null(strstr(buf_cstr(&b), "LOGIN-DELAY"));
+	buf_reset(&b);
+	pop3_put_capabilities(&b, 900, 31);
+	assert_non_null(strstr(buf_cstr(&b), "\r\nEXPIRE 31\r\n"));
+	assert_non_null(strstr(buf_cstr(&b), "\r\nLOGIN-DELAY 900\r\n"));
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),	cmocka_unit_test(test_prefixes), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_numbers), cmocka_unit_test(test_top),
+		cmocka_unit_test(test_numbers), cmocka_unit_test(test_top),	 cmocka_unit_test(test_lang),
+		cmocka_unit_test(test_capabilities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
