@@ -9,7 +9,10 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Posthouse;
 
-my $p = Posthouse->new(relay => '127.0.0.99', main => { auth_failure_delay => '0s', smtpd_hard_error_limit => 100, smtpd_soft_error_limit => 100 })->start;
+my $p = Posthouse->new(relay => '127.0.0.99', main => { auth_failure_delay => '0s', smtpd_hard_error_limit => 100, smtpd_soft_error_limit => 100 }, services => <<'END')->start;
+3001 inet n - - - - smtpd -o smtpd_sasl_auth_enable=yes -o broken_sasl_auth_clients=yes -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+3002 inet n - - - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_client_auth_rate_limit=2
+END
 my $pw = $p->password('alice');
 sub b64 { encode_base64($_[0], '') }
 sub hello { my $c = $p->smtp($_[0] || 'submission'); $c->cmd('EHLO client.test', qr/^250 /m); return $c }
@@ -63,5 +66,26 @@ $c = hello();
 like $c->cmd('AUTH plain ' . b64("alice\0alice\0$pw")), qr/^235/, 'in small letters, for oneself';
 $c = $p->smtp('submission');
 like $c->cmd('AUTH PLAIN'), qr/^503 5.5.1 Error: send HELO\/EHLO first/, 'not before EHLO';
+
+# What old mail programs say, and the keyword that they look for.
+for my $old ([ 'Outlook 98', 'EHLO MY_PC', 'AUTH LOGIN', qr/^334 VXNlcm5hbWU6$/ ], [ 'Outlook Express', 'EHLO mypc', 'AUTH LOGIN', qr/^334 VXNlcm5hbWU6$/ ],
+	[ 'Foxmail', 'EHLO foxmail-pc', 'AUTH LOGIN ' . b64('alice'), qr/^334 UGFzc3dvcmQ6$/ ]) {
+	my ($name, $ehlo, $auth, $challenge) = @$old;
+	$c = $p->smtp(3001);
+	like $c->cmd($ehlo), qr/^250-AUTH PLAIN LOGIN\n250-AUTH=PLAIN LOGIN$/m, "$name: AUTH=";
+	$c->cmd($auth, $challenge);
+	$c->cmd(b64('alice'), qr/^334 UGFzc3dvcmQ6$/) if $auth eq 'AUTH LOGIN';
+	$c->cmd(b64($pw), qr/^235/);
+	like $c->cmd($_), qr/^250/, "$name: $_" for 'MAIL FROM: <alice@example.test>', 'RCPT TO: <bob@example.test>', 'RCPT TO: <x@elsewhere.test>';
+	$c->cmd('RSET', qr/^250/);
+	$c->cmd('QUIT', qr/^221/);
+}
+
+# Passwords are not to be guessed as fast as the line allows.
+$c = hello(3002);
+like $c->cmd('AUTH PLAIN ' . b64("\0alice\0wrong")), qr/^535/, 'a guess' for 1 .. 2;
+is $c->cmd('AUTH PLAIN ' . b64("\0alice\0$pw")), '450 4.7.1 Error: too many AUTH commands from 127.0.0.1', 'smtpd_client_auth_rate_limit';
+like hello(3002)->cmd('AUTH PLAIN ' . b64("\0alice\0$pw")), qr/^450 /, 'also in another session';
+$p->wait_log(qr/warning: AUTH command rate limit exceeded: 4 from \S+\[127\.0\.0\.1\] for service 3002/);
 $p->stop;
 done_testing;

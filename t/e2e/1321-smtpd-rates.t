@@ -19,6 +19,8 @@ my $p = Posthouse->new(tls => 1, relay => '127.0.0.99', main => { sessions => 1,
 3004 inet n - - - - smtpd -o smtpd_client_connection_rate_limit=1 -o anvil_rate_time_unit=1s
 3005 inet n - - - - smtpd -o smtpd_client_new_tls_session_rate_limit=2
 3006 inet n - - - - smtpd -o smtpd_client_new_tls_session_rate_limit=2 -o smtpd_tls_wrappermode=yes
+3007 inet n - - - - smtpd -o smtpd_upstream_proxy_protocol=haproxy -o smtpd_upstream_proxy_hosts=127.0.0.1 -o smtpd_client_connection_rate_limit=2
+3008 inet n - - - - smtpd -o smtpd_per_request_deadline=yes -o smtpd_timeout=3s -o smtpd_min_data_rate=10000
 END
 $p->start;
 
@@ -47,6 +49,17 @@ $d->cmd('EHLO c', qr/^250/);
 $d->cmd('MAIL FROM:<x@y.test>', qr/^250/);
 $d->cmd('RCPT TO:<alice@example.test>', qr/^250/) for 1 .. 3;
 is $d->cmd('RCPT TO:<bob@example.test>'), '450 4.7.1 Error: too many recipients from 127.0.0.3', 'recipients';
+
+# One network is one client: who has a /64 has as many addresses as he likes.
+sub six {
+	my ($address) = @_;
+	my $c = from('127.0.0.1', 3007);
+	$c->send_raw("PROXY TCP6 $address 2001:db8::25 4711 25\r\n");
+	return $c->reply;
+}
+like six("2001:db8:1:1::$_"), qr/^220/, "IPv6, $_" for 1 .. 2;
+like six('2001:db8:1:1:ffff::3'), qr/^421 4\.7\.0 \S+ Error: too many connections from 2001:db8:1:1:ffff::3$/, 'another address of the same /64';
+like six('2001:db8:1:2::1'), qr/^220/, 'another /64';
 
 from('127.0.0.5', 3004)->reply(qr/^220/);
 like from('127.0.0.5', 3004)->reply, qr/^421/, 'a short period';
@@ -98,19 +111,29 @@ subtest 'new TLS sessions' => sub {
 };
 
 # A byte now and then.
+sub trickle {
+	my ($s) = @_;
+	my $said = '';
+	eval {
+		local $SIG{PIPE} = 'IGNORE';
+		for (1 .. 60) {
+			$s->send_raw('N');
+			my $rin = '';
+			vec($rin, fileno $s->sock, 1) = 1;
+			last if select $rin, undef, undef, 0.2;
+		}
+		$said = $s->reply;
+	};
+	return $said;
+}
 my $s = from('127.0.0.1', 3003);
 $s->reply(qr/^220/);
-my $said = '';
-eval {
-	local $SIG{PIPE} = 'IGNORE';
-	for (1 .. 40) {
-		$s->send_raw('N');
-		my $rin = '';
-		vec($rin, fileno $s->sock, 1) = 1;
-		last if select $rin, undef, undef, 0.2;
-	}
-	$said = $s->reply;
-};
-is $said, '421 4.4.2 mail.example.test Error: timeout exceeded', 'a command has one deadline';
+is trickle($s), '421 4.4.2 mail.example.test Error: timeout exceeded', 'a command has one deadline';
+$s = from('127.0.0.1', 3008);
+$s->reply(qr/^220/);
+$s->cmd($_, qr/^[23]/) for 'EHLO c', 'MAIL FROM:<x@y.test>', 'RCPT TO:<alice@example.test>', 'DATA';
+$s->send_raw("Subject: x\r\n\r\n" . ('x' x 70 . "\r\n") x 10);
+is trickle($s), '421 4.4.2 mail.example.test Error: timeout exceeded', 'content slower than smtpd_min_data_rate';
+like $p->wait_log(qr/timeout after DATA/), qr/timeout after DATA \(\d+ bytes\) from \S+\[127\.0\.0\.1\]/, 'logged';
 $p->stop;
 done_testing;
