@@ -6,7 +6,8 @@
  *	reader imap PORT USER PASSWORD STEP COUNT	log in, run the step, print its seconds and the octets that came
  *	reader pop3 PORT USER PASSWORD STEP COUNT
  *
- * STEP of imap: select, flags, envelope, bodies, search-body, search-subject, append, store, unstore, expunge. Of pop3: list, retr.
+ * STEP of imap: select, flags, envelope, bodies, search-body, search-subject, append, store, unstore, delete, expunge.
+ * Of pop3: list, retr.
  * The server is at the address in $READER_ADDRESS. COUNT: how many letters there are. What is measured begins after the login
  * (select, flags) or after the SELECT, and ends with the tagged reply; of POP3 it begins with PASS.
  */
@@ -238,6 +239,8 @@ static void imap_step(const char *step)
 		imap("CHECK");
 	} else if (strcmp(step, "expunge") == 0) {
 		imap("EXPUNGE");
+	} else if (strcmp(step, "delete") == 0) {
+		imap("CHECK");
 	} else if (strcmp(step, "select") != 0) {
 		fprintf(stderr, "reader: no such step: %s\n", step);
 		exit(2);
@@ -256,7 +259,7 @@ static void measure_imap(const char *user, const char *password, const char *ste
 	start = now_us();
 	if (strcmp(step, "append") != 0)
 		imap("SELECT INBOX");
-	if (strcmp(step, "expunge") == 0)
+	if (strcmp(step, "expunge") == 0 || strcmp(step, "delete") == 0)
 		delete_every_second(count);
 	if (!selects)
 		start = now_us();
