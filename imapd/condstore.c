@@ -50,27 +50,12 @@ static void put_range(struct session *s, const char **gap, uint32_t lo, uint32_t
 	*gap = ",";
 }
 
-static uint32_t first_at_least(const struct view *v, uint32_t uid)
-{
-	uint32_t lo = 0, hi = v->n;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (v->msg[mid].uid < uid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 /* What is missing between lo and hi, both included. */
 static void put_missing(struct session *s, const char **gap, uint32_t lo, uint32_t hi)
 {
 	const struct view *v = &s->view;
 
-	for (uint32_t at = first_at_least(v, lo); at < v->n && v->msg[at].uid <= hi; at++) {
+	for (uint32_t at = view_position(v, lo); at < v->n && v->msg[at].uid <= hi; at++) {
 		if (v->msg[at].uid > lo)
 			put_range(s, gap, lo, v->msg[at].uid - 1);
 		lo = v->msg[at].uid + 1;

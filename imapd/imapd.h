@@ -193,6 +193,8 @@ void view_close(struct session *s);
 void view_sync(struct session *s, bool may_expunge);
 /* The same without telling anything: flags are read again, so that what is told next is true. */
 void view_refresh(struct session *s);
+/* The first position whose UID is at least uid; v->n: none. */
+uint32_t view_position(const struct view *v, uint32_t uid);
 /* Positions in view.msg that set (unresolved) names, in s->arena, ascending. False: names a message that is not there.
  */
 bool view_indices(struct session *s, struct imap_seqset *set, uint32_t **at_r, uint32_t *n_r);

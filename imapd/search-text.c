@@ -137,6 +137,40 @@ static bool piece_has(struct search_msg *m, const struct mime_part *p, struct bu
 	return m->text->len > 0 && found(m->text, needle);
 }
 
+/* Sets in which an ASCII octet is that character and nothing else. */
+static bool holds_ascii(struct span charset)
+{
+	return charset.len == 0 || span_iis(charset, "us-ascii") || span_iis(charset, "utf-8") || span_iis(charset, "ascii") ||
+	       span_iis(span_head(charset, 9), "iso-8859-") || span_iis(span_head(charset, 11), "windows-125");
+}
+
+/* text in lower case. False: there is more in it than ASCII with bare LFs, which is all this can do. */
+static bool fold_ascii(struct buf *out, struct span text)
+{
+	unsigned odd = 0;
+	char *to;
+
+	buf_reset(out);
+	to = buf_reserve(out, text.len);
+	if (to == NULL)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned c = (unsigned char)text.ptr[i];
+
+		to[i] = (char)(c | (c - 'A' < 26u) << 5);
+		odd |= (c & 0x80) | (c == '\r') | (c == '\0');
+	}
+	buf_commit(out, text.len);
+	return odd == 0;
+}
+
+/* Most parts are like this: what is stored is what a reader sees, and one pass does it. */
+static bool is_plain(struct search_msg *m, const struct mime_part *p)
+{
+	return p->body.len > 0 && p->body.len < PIECE && mime_cte_of(p->encoding) == MIME_CTE_IDENTITY &&
+	       holds_ascii(mime_param(&p->params, "charset")) && fold_ascii(m->text, p->body);
+}
+
 /*
  * Long parts are looked at in pieces that end with a line: no word is in two of them, and no character (the charsets
  * that are known begin each line anew). A line without end is cut at RAW_MAX.
@@ -148,6 +182,8 @@ static bool leaf_has(struct search_msg *m, const struct mime_part *p, struct spa
 	struct mime_decoder d;
 	struct buf raw;
 
+	if (is_plain(m, p))
+		return memmem(m->text->ptr, m->text->len, needle.ptr, needle.len) != NULL;
 	buf_init(&raw, RAW_MAX);
 	mime_decoder_init(&d, mime_cte_of(p->encoding));
 	while (rest.len > 0 && !yes) {

@@ -328,8 +328,7 @@ void view_close(struct session *s)
 	s->view = (struct view){ 0 };
 }
 
-/* First position whose uid is at least uid. */
-static uint32_t position(const struct view *v, uint32_t uid)
+uint32_t view_position(const struct view *v, uint32_t uid)
 {
 	uint32_t lo = 0, hi = v->n;
 
@@ -364,7 +363,7 @@ bool view_indices(struct session *s, struct imap_seqset *set, uint32_t **at_r, u
 	imap_seqset_resolve(set, s->by_uid ? v->msg[v->n - 1].uid : v->n);
 	for (size_t i = 0; i < set->n; i++) {
 		struct imap_range r = set->range[i];
-		uint32_t at = s->by_uid ? position(v, r.lo) : r.lo - 1;
+		uint32_t at = s->by_uid ? view_position(v, r.lo) : r.lo - 1;
 
 		if (!s->by_uid && r.hi > v->n)
 			return false;
@@ -383,7 +382,7 @@ static void saved_indices(struct session *s, uint32_t **at_r, uint32_t *n_r)
 	*at_r = arena_array(&s->arena, s->nsaved + 1, sizeof(**at_r));
 	*n_r = 0;
 	for (uint32_t i = 0; i < s->nsaved; i++) {
-		uint32_t at = position(v, s->saved[i]);
+		uint32_t at = view_position(v, s->saved[i]);
 
 		if (at < v->n && v->msg[at].uid == s->saved[i])
 			(*at_r)[(*n_r)++] = at;
