@@ -217,6 +217,8 @@ static void drop_buffers(struct session *s)
 	arena_free(&s->arena);
 	arena_free(&s->msg);
 	stream_shrink(s->io);
+	if (s->mb != NULL)
+		mailbox_rest(s->mb);
 	open_buffers(s);
 }
 

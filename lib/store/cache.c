@@ -20,7 +20,7 @@ enum {
 	HEADER = 32,
 	ENTRY_HEADER = 12,          /* checksum, UID, length */
 	ENTRY_MAX = 256 * 1024,
-	WINDOW = CACHE_WINDOW_MAX - ENTRY_MAX - ENTRY_HEADER, /* read at once: messages are mostly asked for in order */
+	AHEAD = 256 * 1024,         /* messages are mostly asked for in order */
 	PENDING_MAX = 1024 * 1024,
 	SMALL = 256 * 1024,         /* not worth writing anew */
 };
@@ -63,22 +63,12 @@ static bool entry_good(const struct folder *f, const struct rec *r, struct span 
 	return sum == sum_of(f, uid, *entry);
 }
 
-/* The window holds n bytes from off on. */
-static bool fill_window(struct cache *c, uint64_t off, size_t n)
+/* n bytes of the file from off on. */
+static bool read_text(struct cache *c, uint64_t off, size_t n, struct span *text)
 {
-	ssize_t got;
-
-	if (off >= c->window_off && off + n <= c->window_off + c->window.len)
+	if (piece_has(&c->piece, off, n, text))
 		return true;
-	buf_reset(&c->window);
-	if (c->fd < 0 || buf_reserve(&c->window, CACHE_WINDOW_MAX) == NULL)
-		return false;
-	got = fs_pread_all(c->fd, c->window.ptr, n > WINDOW ? n : WINDOW, off);
-	if (got < (ssize_t)n)
-		return false;
-	buf_commit(&c->window, (size_t)got);
-	c->window_off = off;
-	return true;
+	return c->fd >= 0 && piece_read(&c->piece, c->fd, off, n, AHEAD) && piece_has(&c->piece, off, n, text);
 }
 
 bool cache_get(struct folder *f, const struct rec *r, struct span *entry)
@@ -86,6 +76,7 @@ bool cache_get(struct folder *f, const struct rec *r, struct span *entry)
 	struct cache *c = &f->cache;
 	uint64_t off = r->cache_off;
 	size_t n = ENTRY_HEADER + (size_t)r->cache_len;
+	struct span text;
 
 	if (r->cache_len == 0 || r->cache_len > ENTRY_MAX)
 		return false;
@@ -94,7 +85,7 @@ bool cache_get(struct folder *f, const struct rec *r, struct span *entry)
 			return false;
 		return entry_good(f, r, span_skip(buf_span(&c->pending), (size_t)(off - c->size)), entry);
 	}
-	return fill_window(c, off, n) && entry_good(f, r, span_skip(buf_span(&c->window), (size_t)(off - c->window_off)), entry);
+	return read_text(c, off, n, &text) && entry_good(f, r, text, entry);
 }
 
 void cache_put(struct folder *f, struct rec *r, struct span entry)
@@ -133,7 +124,7 @@ static void forget_all(struct folder *f)
 		close(c->fd);
 	c->fd = -1;
 	c->size = c->live = c->id = 0;
-	buf_reset(&c->window);
+	piece_free(&c->piece);
 	buf_reset(&c->pending);
 }
 
@@ -186,7 +177,7 @@ static bool write_anew(struct folder *f)
 	struct buf b;
 	bool begun, ok;
 
-	buf_init(&b, HEADER + WINDOW + ENTRY_MAX + 2 * ENTRY_HEADER);
+	buf_init(&b, HEADER + AHEAD + ENTRY_MAX + 2 * ENTRY_HEADER);
 	begun = ok = getrandom(&id, sizeof id, 0) == sizeof id && id != 0 && index_new_begin(f, CACHE_FILE, &to);
 	put_header(f, &b, id);
 	for (size_t i = 0; i < f->n && ok; i++) {
@@ -198,7 +189,7 @@ static bool write_anew(struct folder *f)
 			continue;
 		offs[i] = at + b.len;
 		buf_add(&b, entry.ptr - ENTRY_HEADER, entry.len + ENTRY_HEADER);
-		if (b.len > WINDOW || b.overflow) {
+		if (b.len > AHEAD || b.overflow) {
 			ok = !b.overflow && fs_write_all(to.fd, buf_span(&b)) == 0;
 			at += b.len;
 			buf_reset(&b);
@@ -212,7 +203,7 @@ static bool write_anew(struct folder *f)
 		index_new_abort(&to);
 	if (ok && index_new_commit(f, CACHE_FILE, &to)) {
 		buf_reset(&c->pending);
-		buf_reset(&c->window);
+		piece_free(&c->piece);
 		if (c->fd >= 0)
 			close(c->fd);
 		c->fd = to.fd;
@@ -274,6 +265,6 @@ void cache_free(struct folder *f)
 {
 	if (f->cache.fd >= 0)
 		close(f->cache.fd);
-	buf_free(&f->cache.window);
+	piece_free(&f->cache.piece);
 	buf_free(&f->cache.pending);
 }

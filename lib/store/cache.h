@@ -10,8 +10,6 @@
 #pragma once
 #include "lib/store/store-int.h"
 
-enum { CACHE_WINDOW_MAX = 600 * 1024 }; /* the piece of the file held in memory */
-
 /* The items of r's entry, packed. Points into a buffer that is good until the next call. */
 bool cache_get(struct folder *f, const struct rec *r, struct span *entry_r);
 /* Give r another entry. */

@@ -143,7 +143,6 @@ static struct folder *folder_new(struct store *s, const char *path, const char *
 	f->keywords_max = STORE_KEYWORDS_MAX;
 	f->is_inbox = strcmp(rel, "INBOX") == 0;
 	f->cache.fd = -1;
-	buf_init(&f->cache.window, CACHE_WINDOW_MAX);
 	f->index.dir = index_dir(s, path, rel);
 	if (s->kind == STORE_MBOX) {
 		f->ctl = mbox_ctl_path(s, rel);

@@ -3,9 +3,9 @@
 
 #include "lib/store/mbox-format.h"
 
-/* Where pieces of the mail go: counted, and kept when out is there. */
+/* Where pieces of the mail go: kept in out, or counted. */
 struct sink {
-	struct buf *out;
+	struct buf *out;           /* or NULL */
 	uint64_t len, bare_lf;
 	char last; /* byte before the next piece */
 };
@@ -33,11 +33,13 @@ static void pour(struct sink *s, struct span piece)
 {
 	if (piece.len == 0)
 		return;
+	if (s->out != NULL) {
+		buf_add_span(s->out, piece);
+		return;
+	}
 	s->len += piece.len;
 	s->bare_lf += count_bare_lf(piece.ptr, piece.len, s->last);
 	s->last = piece.ptr[piece.len - 1];
-	if (s->out != NULL)
-		buf_add_span(s->out, piece);
 }
 
 static struct span take_line(struct span *rest)
@@ -135,6 +137,8 @@ bool mbox_decode(struct span text, struct buf *out)
 {
 	struct sink s = { .out = out };
 
+	if (buf_reserve(out, text.len) == NULL) /* it does not get longer */
+		return false;
 	pour_all(&s, text);
 	return !out->overflow;
 }

@@ -59,6 +59,9 @@ struct mbox {
 	struct mbox_state state;
 	uint32_t base_validity, base_lastuid; /* as X-IMAPbase in the file has them; 0: none */
 	unsigned base_keywords;  /* how many keywords are in it */
+	struct piece piece;      /* of the file as piece_ident says */
+	struct ident piece_ident;
+	size_t ahead;            /* how much was read beyond what was asked for */
 	uint64_t grown_from;     /* size up to which the file is as the table has it, when the next look comes; 0: not known */
 	bool pseudo;             /* it stands in c-client's message about the folder */
 	bool want_rewrite;       /* something dirty has no room */
@@ -79,6 +82,9 @@ void mbox_note_ident(struct folder *f, int fd);
 void mbox_only_grew(struct folder *f, int fd, uint64_t old_size);
 /* Add the messages from offset on to the table. */
 enum store_status mbox_scan(struct folder *f, int fd, uint64_t from, uint64_t size);
+/* mbox-read.c: see struct folder_ops */
+enum store_status mbox_read(struct folder *f, const struct rec *r, struct buf *out);
+void mbox_rest(struct folder *f);
 /* mbox-uid.c */
 void mbox_assign_uids(struct folder *f);
 void mbox_save_state(struct folder *f);

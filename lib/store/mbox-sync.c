@@ -259,43 +259,6 @@ enum store_status mbox_refresh(struct folder *f)
 	return s;
 }
 
-static enum store_status read_at(struct folder *f, int fd, const struct rec *r, struct buf *out)
-{
-	uint64_t from = r->mbox.off + r->mbox.from_len;
-	size_t n = (size_t)(r->mbox.end - from);
-	char *text = mem_alloc(n + 1);
-	enum store_status s = STORE_OK;
-
-	if (fs_pread_all(fd, text, n, from) != (ssize_t)n)
-		s = folder_errno(f, "read", errno ? errno : EIO);
-	else if (!mbox_decode(span_of(text, n), out))
-		s = STORE_TOOBIG;
-	free(text);
-	return s;
-}
-
-static enum store_status mbox_read(struct folder *f, const struct rec *r, struct buf *out)
-{
-	struct mboxlock l;
-	struct stat st;
-	struct ident now;
-	enum store_status s;
-
-	if (mboxlock_open(&l, f->path, O_RDONLY, 0, MBOXLOCK_READ, store_lock_methods(), store_lock_deadline()) < 0) {
-		if (errno != ENOENT)
-			return folder_errno(f, "open", errno);
-		refresh_absent(f);
-		return STORE_EXPUNGED;
-	}
-	s = STORE_ERROR;
-	if (fstat(l.fd, &st) == 0) {
-		now = ident_of(&st);
-		s = ident_same(&now, &f->mbox->ident) ? read_at(f, l.fd, r, out) : STORE_EXPUNGED;
-	}
-	mboxlock_close(&l);
-	return s;
-}
-
 /* Bytes that a rewriting would have to move, when all it has to do is to find room for numbers. */
 static uint64_t rewrite_size(const struct folder *f)
 {
@@ -375,13 +338,14 @@ static unsigned mbox_watch(const struct folder *f, const char *paths[2])
 
 static void mbox_free(struct folder *f)
 {
+	mbox_rest(f);
 	free(f->mbox->hidden);
 	free(f->mbox);
 }
 
 const struct folder_ops mbox_ops = {
 	.refresh = mbox_refresh, .read = mbox_read, .flush = mbox_flush, .expunge = mbox_expunge, .append = mbox_append,
-	.flagged = mbox_flagged, .told = mbox_told, .size = mbox_size, .watch = mbox_watch, .free = mbox_free,
+	.flagged = mbox_flagged, .told = mbox_told, .size = mbox_size, .rest = mbox_rest, .watch = mbox_watch, .free = mbox_free,
 };
 
 void mbox_init(struct folder *f)

@@ -10,6 +10,7 @@
 #include "lib/base/list.h"
 #include "lib/store/mboxlock.h"
 #include "lib/store/store.h"
+#include "lib/store/piece.h"
 
 /* What has not reached the files yet */
 enum { DIRTY_UID = 1, DIRTY_FLAGS = 2, DIRTY_OLD = 4 };
@@ -73,6 +74,8 @@ struct folder_ops {
 	/* A session was told of recent messages: they are old now (DIRTY_OLD is set). The table stays as it is. */
 	void (*told)(struct folder *f);
 	enum store_status (*size)(struct folder *f, struct rec *r);
+	/* Nothing will be read for a while: give back memory that only makes reading faster. */
+	void (*rest)(struct folder *f);
 	/* What the files call the mailbox beside its UIDVALIDITY: letters and digits, in a; or nothing. */
 	struct span (*guid)(const struct folder *f, struct arena *a);
 	/* Paths to watch for changes; up to two. */
@@ -98,8 +101,7 @@ struct index {
 struct cache {
 	int fd;                 /* -1: there is none */
 	uint64_t id, size, live; /* of the file; octets of entries that are in use */
-	struct buf window;      /* a piece of the file */
-	uint64_t window_off;
+	struct piece piece;    /* of the file */
 	struct buf pending;     /* entries for its end */
 };
 

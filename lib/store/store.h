@@ -152,6 +152,8 @@ struct store_view {
 };
 enum store_status mailbox_view(struct mailbox *mb, uint32_t seq, struct store_view *v_r);
 void store_view_done(struct store_view *v);
+/* No message is wanted for a while: memory that only makes the next one come sooner is given back. */
+void mailbox_rest(struct mailbox *mb);
 
 /*
  * What was worked out about a message is kept with the index: items by name, the same bytes for everybody. mailbox_items: true

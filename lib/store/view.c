@@ -356,6 +356,15 @@ void store_view_done(struct store_view *v)
 	*v = (struct store_view){ 0 };
 }
 
+void mailbox_rest(struct mailbox *mb)
+{
+	pthread_mutex_lock(&mb->f->mu);
+	piece_free(&mb->f->cache.piece);
+	if (mb->f->ops->rest != NULL)
+		mb->f->ops->rest(mb->f);
+	pthread_mutex_unlock(&mb->f->mu);
+}
+
 bool mailbox_items(struct mailbox *mb, uint32_t seq, struct store_item *items, size_t n, struct arena *a)
 {
 	struct span entry;
