@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "imapd/fetch.h"
+#include "lib/base/crlf.h"
 #include "lib/proto/header.h"
 
 struct mime_part *fetch_mime(struct session *s, struct fetch_msg *m)
@@ -116,6 +117,11 @@ static void send_header(struct session *s, const struct fetch_section *sec, stru
 		send_fields(s, sec, header);
 }
 
+static uint64_t wire_size(struct span text, bool crlf)
+{
+	return text.len + (crlf ? 0 : crlf_missing(text, 0));
+}
+
 /* The message itself, for which no structure is needed. */
 static void send_of_message(struct session *s, struct fetch_msg *m, const struct fetch_section *sec)
 {
@@ -124,11 +130,11 @@ static void send_of_message(struct session *s, struct fetch_msg *m, const struct
 	bool crlf = m->view.crlf;
 
 	if (sec->what == SECTION_ALL)
-		send_text(s, sec, raw, crlf ? raw.len : mime_size_of(raw).crlf, crlf);
+		send_text(s, sec, raw, wire_size(raw, crlf), crlf);
 	else if (sec->what == SECTION_TEXT)
-		send_text(s, sec, body, crlf ? body.len : mime_size_of(body).crlf, crlf);
+		send_text(s, sec, body, wire_size(body, crlf), crlf);
 	else
-		send_header(s, sec, head, crlf ? head.len : mime_size_of(head).crlf, crlf);
+		send_header(s, sec, head, wire_size(head, crlf), crlf);
 }
 
 static void send_of_part(struct session *s, struct fetch_msg *m, const struct fetch_section *sec)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "imapd/search.h"
+#include "lib/base/vector.h"
 #include "lib/proto/header.h"
 #include "lib/proto/mime_text.h"
 
@@ -145,7 +146,7 @@ static bool holds_ascii(struct span charset)
 }
 
 /* text in lower case. False: there is more in it than ASCII with bare LFs, which is all this can do. */
-static bool fold_ascii(struct buf *out, struct span text)
+VECTORIZED static bool fold_ascii(struct buf *out, struct span text)
 {
 	unsigned odd = 0;
 	char *to;

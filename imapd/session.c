@@ -261,6 +261,7 @@ void session_serve(const struct handover_session *hs, int fd)
 	s->hs = hs;
 	s->wake_fd = -1;
 	s->io = stream_open(fd);
+	stream_set_out_size(s->io, STREAM_OUT_MUCH);
 	stream_set_timeout(s->io, conf->imap_timeout_ms);
 	open_buffers(s);
 	if (!stream_unread(s->io, hs->input))

@@ -397,6 +397,7 @@ void session_serve(const struct handover_session *hs, int fd)
 
 	buf_init(&s.id, 4096);
 	s.io = stream_open(fd);
+	stream_set_out_size(s.io, STREAM_OUT_MUCH);
 	stream_set_timeout(s.io, conf->pop3_timeout_ms);
 	st = maildrop_open(&s.drop, &hs->user, &why);
 	if (st != STORE_OK) {

@@ -22,7 +22,8 @@ struct stream {
 	const struct stream_ops *ops;
 	void *transport;
 	int64_t deadline_ms, timeout_ms;
-	char *in, *out;             /* STREAM_IN_BYTES, STREAM_OUT_BYTES; allocated on first use */
+	char *in, *out;             /* STREAM_IN_BYTES, out_size; allocated on first use */
+	size_t out_size;
 	size_t in_at, in_len;       /* unread input is in[in_at .. in_len) */
 	size_t out_len;
 	enum io_status out_status;
@@ -67,6 +68,7 @@ struct stream *stream_open(int fd)
 	s->fd = fd;
 	s->ops = &plain;
 	s->transport = s;
+	s->out_size = STREAM_OUT_BYTES;
 	s->deadline_ms = CLOCK_NEVER;
 	if (io_set_nonblock(fd) < 0) {
 		s->out_status = IO_ERROR;
@@ -202,17 +204,23 @@ void stream_write(struct stream *s, struct span bytes)
 	if (s->out_status != IO_OK || bytes.len == 0)
 		return;
 	if (s->out == NULL)
-		s->out = mem_alloc(STREAM_OUT_BYTES);
-	if (bytes.len > STREAM_OUT_BYTES - s->out_len) {
+		s->out = mem_alloc(s->out_size);
+	if (bytes.len > s->out_size - s->out_len) {
 		if (stream_flush(s) != IO_OK)
 			return;
-		if (bytes.len >= STREAM_OUT_BYTES) { /* large: straight from the caller's memory */
+		if (bytes.len >= s->out_size) { /* large: straight from the caller's memory */
 			(void)write_all(s, bytes.ptr, bytes.len);
 			return;
 		}
 	}
 	memcpy(s->out + s->out_len, bytes.ptr, bytes.len);
 	s->out_len += bytes.len;
+}
+
+void stream_set_out_size(struct stream *s, size_t bytes)
+{
+	must(s->out == NULL);
+	s->out_size = bytes;
 }
 
 void stream_puts(struct stream *s, const char *text)

@@ -24,7 +24,7 @@ struct stream_ops {
 	void (*close)(void *transport);
 };
 
-enum { STREAM_IN_BYTES = 16384, STREAM_OUT_BYTES = 16384 };
+enum { STREAM_IN_BYTES = 16384, STREAM_OUT_BYTES = 16384, STREAM_OUT_MUCH = 65536 };
 
 /* fd is made non-blocking and is closed by stream_close. Never NULL. Memory: buffers are allocated on first use. */
 struct stream *stream_open(int fd);
@@ -67,6 +67,8 @@ void stream_printf(struct stream *s, const char *fmt, ...) __attribute__((format
 enum io_status stream_flush(struct stream *s);
 enum io_status stream_status(const struct stream *s); /* IO_OK, or the remembered output failure */
 
+/* Gather more output before it goes out: STREAM_OUT_MUCH for who sends letters to clients. Before the first output. */
+void stream_set_out_size(struct stream *s, size_t bytes);
 /* Give back the memory of empty buffers: for who will not use them for long. */
 void stream_shrink(struct stream *s);
 

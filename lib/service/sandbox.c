@@ -54,6 +54,7 @@ static const uint16_t denied[] = {
 	SYS_personality,
 	SYS_name_to_handle_at,
 	SYS_open_by_handle_at,
+	SYS_io_uring_setup, /* what is asked for through it passes this filter by */
 };
 
 enum { NDENIED = sizeof denied / sizeof *denied, MAX_STEPS = 2 * NDENIED + 16 };

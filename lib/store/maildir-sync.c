@@ -222,6 +222,7 @@ static void fill_stat(struct scan *s, const struct found *e, struct rec *r)
 
 	if (fstatat(e->in_new ? s->new_fd : s->cur_fd, e->name.ptr, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
+	r->maildir.bytes = (uint64_t)st.st_size;
 	t = st.st_mtime;
 	r->m.internal_date = t;
 	r->m.save_date = save_date_of(e->parsed.base, t);

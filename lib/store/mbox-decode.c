@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
+#include "lib/base/crlf.h"
 #include "lib/store/mbox-format.h"
 
 /* Where pieces of the mail go: kept in out, or counted. */
@@ -9,25 +10,6 @@ struct sink {
 	uint64_t len, bare_lf;
 	char last; /* byte before the next piece */
 };
-
-#ifdef __clang__
-#define VECTORIZED
-#else
-#define VECTORIZED __attribute__((optimize("O3")))
-#endif
-
-/* LFs without a CR before them; before: the byte in front of p. Simple enough for the compiler to vectorize. */
-VECTORIZED static uint64_t count_bare_lf(const char *p, size_t n, char before)
-{
-	uint64_t found = 0;
-
-	if (n == 0)
-		return 0;
-	found = p[0] == '\n' && before != '\r';
-	for (size_t i = 1; i < n; i++)
-		found += (unsigned)(p[i] == '\n') & (unsigned)(p[i - 1] != '\r');
-	return found;
-}
 
 static void pour(struct sink *s, struct span piece)
 {
@@ -38,7 +20,7 @@ static void pour(struct sink *s, struct span piece)
 		return;
 	}
 	s->len += piece.len;
-	s->bare_lf += count_bare_lf(piece.ptr, piece.len, s->last);
+	s->bare_lf += crlf_missing(piece, s->last);
 	s->last = piece.ptr[piece.len - 1];
 }
 

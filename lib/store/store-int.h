@@ -29,6 +29,7 @@ struct maildir_pos {
 	char *name;            /* file name, owned */
 	uint32_t base_len;     /* of it, up to the flags */
 	bool in_new;
+	uint64_t bytes;        /* of the file, when this process has looked; 0: not known */
 	char *extra;           /* fields of its line in the uidlist that are not ours, owned, or NULL */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/crlf.h"
 #include "lib/base/mem.h"
 #include "lib/base/pack.h"
 #include "lib/store/cache.h"
@@ -295,15 +296,6 @@ enum store_status mailbox_size(struct mailbox *mb, uint32_t seq, uint64_t *size_
 	return s;
 }
 
-static uint64_t crlf_size(struct span s)
-{
-	uint64_t n = s.len;
-
-	for (size_t i = 0; i < s.len; i++)
-		n += s.ptr[i] == '\n' && (i == 0 || s.ptr[i - 1] != '\r');
-	return n;
-}
-
 static bool all_crlf(struct span s)
 {
 	bool any = false;
@@ -329,7 +321,7 @@ enum store_status mailbox_view(struct mailbox *mb, uint32_t seq, struct store_vi
 		buf_reset(out);
 		s = mb->f->ops->read(mb->f, r, out);
 		if (s == STORE_OK && r->m.size == 0) {
-			r->m.size = mb->v[seq - 1].m.size = crlf_size(buf_span(out));
+			r->m.size = mb->v[seq - 1].m.size = out->len + crlf_missing(buf_span(out), 0);
 			mb->f->index.changed = true;
 		}
 		/* the files have changed: find the message anew */
