@@ -249,6 +249,40 @@ static void test_line_ends(void **state)
 	mailbox_close(mb);
 }
 
+/* One piece of the file holds both; another program writes the second one anew, and a third that is longer than any piece. */
+static void test_pieces(void **state)
+{
+	enum { LONG = 3 * 1024 * 1024 };
+	char *text = arena_alloc(&arena, LONG + 1);
+	struct mailbox *mb;
+	struct store_view v;
+
+	(void)state;
+	spew("From a " DATE "\nSubject: 1\n\n1\n\nFrom b " DATE "\nSubject: 2\n\n2\n\n");
+	mb = select_inbox(false);
+	assert_int_equal(mailbox_view(mb, 1, &v), STORE_OK);
+	store_view_done(&v);
+	spew("From a " DATE "\nSubject: 1\n\n1\n\nFrom b " DATE "\nSubject: 2\n\n3\n\n");
+	memset(text, 'x', LONG);
+	text[LONG] = '\0';
+	more("From c " DATE "\nSubject: 3\n\n");
+	more(text);
+	more("\n\n");
+	assert_int_equal(mailbox_sync(mb, true, NULL), STORE_OK);
+	assert_int_equal(mailbox_count(mb), 3);
+	assert_int_equal(mailbox_view(mb, 2, &v), STORE_OK);
+	assert_true(span_is(v.raw, "Subject: 2\n\n3\n"));
+	store_view_done(&v);
+	assert_int_equal(mailbox_view(mb, 3, &v), STORE_OK);
+	assert_int_equal(v.raw.len, strlen("Subject: 3\n\n") + LONG + 1);
+	store_view_done(&v);
+	mailbox_rest(mb);
+	assert_int_equal(mailbox_view(mb, 1, &v), STORE_OK);
+	assert_true(span_is(v.raw, "Subject: 1\n\n1\n"));
+	store_view_done(&v);
+	mailbox_close(mb);
+}
+
 static void test_odd_files(void **state)
 {
 	struct mailbox *mb = NULL;
@@ -452,6 +486,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_edited_behind_our_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_only_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_journal, setup, teardown),
 	};

@@ -586,6 +586,26 @@ static void test_many_keywords(void **state)
 	mailbox_close(mb);
 }
 
+/* A letter that another program made longer, or shorter, than it was known to be is read as it is. */
+static void test_changed_length(void **state)
+{
+	static const char *const texts[] = { "Subject: 1\n\na longer one\n", "Subject: 1\n\n1\n", "" };
+	struct mailbox *mb;
+
+	(void)state;
+	deliver("Subject: 1\n\none\n", "A1");
+	mb = select_it("INBOX");
+	assert_string_equal(text_of(mb, 1), "Subject: 1\n\none\n");
+	for (size_t i = 0; i < 3; i++) {
+		char cmd[1000];
+
+		snprintf(cmd, sizeof cmd, "printf '%s' >%s/*/*A1*", texts[i], at("Maildir"));
+		assert_int_equal(system(cmd), 0);
+		assert_string_equal(text_of(mb, 1), texts[i]);
+	}
+	mailbox_close(mb);
+}
+
 #define BOTH(name) \
 	{ #name " (mbox)", name, setup_mbox, teardown, NULL }, { #name " (maildir)", name, setup_maildir, teardown, NULL }
 
@@ -594,6 +614,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		BOTH(test_life_of_mail), BOTH(test_across_processes), BOTH(test_append), BOTH(test_folders), BOTH(test_children), BOTH(test_rename_inbox),
 		BOTH(test_status_and_read_only), BOTH(test_watch), BOTH(test_contention), BOTH(test_many_keywords),
+		cmocka_unit_test_setup_teardown(test_changed_length, setup_maildir, teardown),
 	};
 
 	if (getenv("STORE_LOG") == NULL)
