@@ -181,7 +181,7 @@ void intake_finish(struct smtpd_session *s, struct intake *in)
 		in->added = submission_fields(s, buf_span(&in->head));
 		queue_write(in->writer, in->added);
 	}
-	s->txn.size = queue_written(in->writer);
+	s->txn.size = queue_written(in->writer) - in->ours;
 	why = refusal(s, in, &logged);
 	if (why == NULL && !s->txn.actions.discard) {
 		store(s, in);

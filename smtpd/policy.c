@@ -251,7 +251,7 @@ static void put_request(struct buf *b, struct check *c, const struct policy *p)
 	add(b, "recipient", c->recipient);
 	add_number(b, "recipient_count", settled ? s->txn.accepted : 0);
 	add(b, "queue_id", span_cstr(s->txn.env.id));
-	add(b, "instance", span_cstr(instance(s)));
+	add(b, "instance", span_cstr(c->recipient.len || s->txn.accepted ? instance(s) : "")); /* as in Postfix, not before RCPT */
 	add_number(b, "size", s->txn.size);
 	add(b, "etrn_domain", c->etrn);
 	add(b, "stress", span_cstr(conf->stress));

@@ -178,6 +178,9 @@ my @cases = (
 	[ 'HELO and EHLO', { helo => 'reject_non_fqdn_helo_hostname', delay => 'no' }, [ verb => 'EHLO', greet => 'c', from => $X ], [ greet => 'c', from => $X ],
 	  [ greet => 'c', more => [ 'HELO c.example', "MAIL FROM:<$X>" ] ] ],
 
+	[ 'older names', { client => 'warn_if_reject reject_unknown_client', helo => 'reject_invalid_hostname, reject_non_fqdn_hostname', recipient => 'check_recipient_maps' }, [ greet => 'a..b', @mail ],
+	  [ greet => 'c', @mail ], [ from => $X, to => $N ], [ @mail ] ],
+
 	# --- addresses ---
 	[ 'full senders', { sender => 'reject_non_fqdn_sender', non_fqdn_reject_code => 550 }, map { [ from => $_, to => $A ] } 'x', 'x@y', 'x@y.', 'x@y.test.', 'x@[1.2.3.4]', 'x@[bad]', '', '"x y"@z',
 	  'x@a_b.test', 'x@-a.test', 'x%y.test', 'y.test!x' ],

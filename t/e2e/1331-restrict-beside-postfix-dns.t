@@ -86,7 +86,37 @@ if (!$login) {
 	}
 	POSIX::_exit(0);
 }
-END { if ($login && $$ == $owner) { local $?; kill 'TERM', $login; waitpid $login, 0 } }
+
+# --- a policy service that says nothing and keeps what it is asked ---
+my $policy = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 50) or die "policy: $!";
+my $policy_port = $policy->sockport;
+my $keeper = fork // die;
+if (!$keeper) {
+	$SIG{CHLD} = 'IGNORE';
+	while (my $c = $policy->accept) {
+		next if fork;
+		local $/ = "\n\n";
+		while (my $request = <$c>) {
+			open my $f, '>>', "$dir/requests" or die;
+			syswrite $f, $request;
+			close $f;
+			syswrite $c, "action=DUNNO\n\n";
+		}
+		POSIX::_exit(0);
+	}
+	POSIX::_exit(0);
+}
+END { for ($login, $keeper) { if ($_ && $$ == $owner) { local $?; kill 'TERM', $_; waitpid $_, 0 } } }
+
+# What one of the two asked, in order, without what must differ. The last two attributes are those of Postfix 3.8. A greeting in the
+# clear is forgotten at STARTTLS (RFC 3207 4.2), so that the next one finds no ESMTP yet.
+sub requests {
+	my ($have_them) = @_;
+	my $last = qr/\ncompatibility_level=.*\nmail_version=.*/;
+	my @all = grep { $have_them == /$last/ } split /\n\n/, Posthouse::slurp("$dir/requests");
+	s/^(protocol_state=EHLO\nprotocol_name=)ESMTP/$1SMTP/m for @all;
+	return map { s/$last//r =~ s/^((?:instance|queue_id|client_port|server_address)=).+$/$1.../mgr } @all;
+}
 
 my $acc = table('acc', <<END);
 192.0.2.66 REJECT bad exchanger
@@ -158,6 +188,9 @@ my @cases = (
 	[ 'an allow list at DATA', { data => 'permit_dnswl_client white.test, reject' }, map { [ client => "127.77.0.$_", @mail, data => 1 ] } 1 .. 3 ],
 	[ 'an allow list of domains', { client => 'permit_rhswl_client dwhite.test, reject' }, clients(1 .. 3) ],
 
+	[ 'older names', { client => 'reject_rbl rbl.test', helo => 'reject_unknown_hostname', sender => 'reject_unknown_address' }, clients(1, 2), [ client => '127.77.0.1', greet => 'there.test', @mail ],
+	  [ client => '127.77.0.1', greet => 'there.test', from => 'x@nowhere.test', to => $to ], [ client => '127.77.0.1', greet => 'there.test', from => 'x@there.test', to => $to ] ],
+
 	# --- relaying as a backup ---
 	[ 'permit_mx_backup', { relay => 'permit_mx_backup, reject_unauth_destination' }, rcpts(qw(backup.test backupip.test primary.test other.test single.test lostbest.test slowbest.test twobest.test
 	  broken.test nowhere.test null.test there.test [1.2.3.4] example.test relay.test)), [ @mail ], [ from => $from, to => 'a%backup.test' ] ],
@@ -183,6 +216,10 @@ my @cases = (
 	(map { [ $_, { sender => $_, %sasl }, map { my $who = $_; map { [ from => $_, to => $to, @$who ] } 'alice@example.test', 'both@example.test', 'x@owned.test', 'free@example.test', 'x@y.test', '' }
 	  [ auth => 'alice' ], [ auth => 'bob' ], [] ] } 'reject_sender_login_mismatch', 'reject_authenticated_sender_login_mismatch', 'reject_unauthenticated_sender_login_mismatch',
 	  'reject_known_sender_login_mismatch'),
+	# --- policy services: what is asked is compared at the end ---
+	[ 'a policy service', { map({ $_ => "check_policy_service inet:127.0.0.1:$policy_port" } qw(client helo sender recipient data end_of_data etrn)), delay => 'no', %sasl, smtpd_tls_CAfile => "$dir/known.crt",
+	  smtpd_policy_service_policy_context => 'here' }, [ @mail, data => 1 ], [ from => '', to => [ $to, 'bob@example.test' ], data => 1 ], [ client => '127.77.0.3', verb => 'EHLO', more => [ 'ETRN x.test', 'MAIL FROM:<x@y.test> SIZE=1234', 'RCPT TO:<alice+e@EXAMPLE.test>' ] ],
+	  [ @mail, tls => $tls{known} ], [ @mail, tls => $tls{stranger} ], [ @mail, auth => 'alice' ] ],
 	[ 'sender logins from a broken table', { sender => 'reject_sender_login_mismatch', %sasl, smtpd_sender_login_maps => "texthash:$dir/none" }, map { [ @mail, @$_ ] } [ auth => 'alice' ], [] ],
 );
 
@@ -195,5 +232,8 @@ Beside->new(
 	interfaces => '127.0.0.1',
 	cases => \@cases,
 )->run;
+my ($ours, $theirs) = ([ requests(1) ], [ requests(0) ]);
+ok @$ours > 20, 'policy services were asked';
+is_deeply $ours, $theirs, 'the same questions, attribute by attribute, as Postfix has them';
 $dns->stop;
 done_testing;
