@@ -15,6 +15,7 @@
 #include "smtp/letter.h"
 #include "smtp/peer.h"
 #include "smtp/site.h"
+#include "smtp/tls_policy.h"
 
 enum { SITE_FRESH_MS = 30 * 1000 };
 
@@ -113,6 +114,8 @@ static bool connect_next(struct courier *c, struct attempt *t)
 /* From the first host on. */
 static bool connect_fresh(struct courier *c, struct attempt *t)
 {
+	if (tls_policy_forbids(&c->a, span_cstr(c->nexthop), &t->why))
+		return false;
 	look_up(c);
 	c->next_host = 0;
 	if (c->site.nhosts == 0) {

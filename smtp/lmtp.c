@@ -26,6 +26,9 @@ void lmtp_take_settings(void)
 	c->smtp_bind_address = c->lmtp_bind_address;
 	c->smtp_bind_address6 = c->lmtp_bind_address6;
 	c->smtp_helo_name = c->lmtp_lhlo_name;
+	c->smtp_tls_security_level = c->lmtp_tls_security_level;
+	c->smtp_tls_policy_maps = c->lmtp_tls_policy_maps;
+	c->smtp_enforce_tls = c->lmtp_enforce_tls;
 	c->smtp_host_lookup = c->lmtp_host_lookup;
 	if (c->smtp_connect_timeout_ms == 0)
 		c->smtp_connect_timeout_ms = CONNECT_MS;

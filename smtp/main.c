@@ -8,6 +8,7 @@
 #include "smtp/courier.h"
 #include "smtp/self.h"
 #include "smtp/site.h"
+#include "smtp/tls_policy.h"
 
 static void before_jail(void)
 {
@@ -15,6 +16,7 @@ static void before_jail(void)
 		lmtp_take_settings();
 	if (!dns_set_server(span_cstr(conf->smtp_dns_server)))
 		log_fatal("smtp_dns_server is not ADDRESS:PORT: %s", conf->smtp_dns_server);
+	tls_policy_init();
 	self_init();
 }
 

@@ -182,4 +182,26 @@ $t = SmtpTest->new(soft_bounce => 'yes');
 	is $t->journal($m)->[0]{dsn}, '4.1.1', 'journal of soft_bounce';
 }
 
+# S5: where TLS is demanded nothing goes in the clear, whatever the server offers.
+for (
+	[ { smtp_tls_security_level => 'encrypt' }, 'deferred', '4.7.5', qr/\(TLS is required, but our TLS engine is unavailable\)/ ],
+	[ { smtp_tls_security_level => 'encyrpt' }, 'deferred', '4.7.5', qr/\(TLS is required, but our TLS engine is unavailable\)/ ],
+	[ { smtp_enforce_tls => 'yes' }, 'deferred', '4.7.5', qr/\(TLS is required, but our TLS engine is unavailable\)/ ],
+	[ { smtp_tls_security_level => 'may', smtp_tls_policy_maps => 'static:{verify match=nexthop}' }, 'deferred', '4.7.5', qr/\(TLS is required/ ],
+	[ { smtp_tls_policy_maps => 'hash:/nonexistent/policy' }, 'deferred', '4.3.0', qr/\(TLS policy table lookup error for \[127/ ],
+	[ { smtp_tls_security_level => 'secure', smtp_tls_policy_maps => 'static:may' }, 'sent', '2.1.0', qr/status=sent/ ],
+	[ { smtp_tls_security_level => 'dane' }, 'sent', '2.1.0', qr/status=sent/ ],
+) {
+	my ($main, $fate, $dsn, $reason) = @$_;
+	my $name = join ', ', map { "$_ = $main->{$_}" } sort keys %$main;
+	undef $t;
+	$t = SmtpTest->new(%$main);
+	my $s = $t->server(EXT => ['STARTTLS'], DOT => '250 2.1.0 Ok');
+	my $m = $t->letter('secret@example.test');
+	my $r = $t->job($s->{hop}, $m);
+	is $r->{$m}{0}, $fate, "$name: $fate";
+	like $r->{log}, qr/dsn=\Q$dsn\E, .*$reason/, "$name: log";
+	is $s->said =~ /MAIL/ ? 1 : 0, $fate eq "sent" ? 1 : 0, "$name: what the server heard";
+}
+
 done_testing;
