@@ -5,7 +5,8 @@
 # make check-e2e     real servers, real clients (t/e2e/*.t)
 # make check-asan    what asan is good at: unit tests, corpora, the end-to-end tests of the dialogues (MODE=asan)
 # make fuzz          searches with libFuzzer (clang), FUZZ_SECONDS (60) per parser; new inputs go to build/fuzz/corpus
-# make bench         letters per second beside Postfix, logins per second and idle sessions beside Dovecot, where they are installed
+# make bench         letters (also over TLS), handshakes and AUTH per second beside Postfix, logins per second and idle sessions beside
+#                    Dovecot, where they are installed
 # make bench-mailbox what a reader waits for, beside Dovecot when it is installed
 # make lint          the rules of the house: layers, sizes, pages, parameters, cppcheck
 JOBS ?= $(shell nproc)
@@ -50,7 +51,8 @@ check: all tests check-fuzz
 	$(PROVE_ALL) $(UNIT) $(E2E) $(FAULT)
 
 bench: all $(HELPERS)
-	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/run
+	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/run local maildir relay tls tls1
+	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/sessions
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/idle
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/logins
 	BIN=$(CURDIR)/$(B)/bin TBIN=$(CURDIR)/$(B)/t t/bench/idle-imap
