@@ -92,7 +92,7 @@ struct session {
 void session_serve(const struct handover_session *hs, int fd);
 void session_end(struct session *s, const char *why); /* why: a literal; no more commands are read */
 enum io_status session_read_command(struct session *s, enum imap_read_status *st_r);
-/* Wait without a thread, see userproc_park. True: return to session.c at once. */
+/* Wait without a thread, see service_park. True: return to session.c at once. */
 bool session_park(struct session *s, int fd, int64_t deadline_ms);
 
 /* --- command.c --- */

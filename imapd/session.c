@@ -13,6 +13,7 @@
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 #include "lib/proto/imap_caps.h"
+#include "lib/service/service.h"
 
 enum { REST_AFTER_MS = 2000 };
 
@@ -33,7 +34,7 @@ void session_end(struct session *s, const char *why)
 bool session_park(struct session *s, int fd, int64_t deadline_ms)
 {
 	s->rest_until_ms = deadline_ms;
-	s->parked = userproc_park(fd, deadline_ms, session_resume, s);
+	s->parked = service_park(fd, deadline_ms, session_resume, s);
 	return s->parked;
 }
 

@@ -4,11 +4,13 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 #include "lib/io/frame.h"
 #include "lib/route/route.h"
@@ -329,14 +331,45 @@ static void obey(struct smtpd_session *s, struct span line)
 	}
 }
 
-static void one_command(struct smtpd_session *s)
+static void go_on(void *arg);
+
+bool session_pause(struct smtpd_session *s)
 {
-	struct span line;
+	log_release();
+	s->paused = service_park(stream_fd(s->stream), stream_pause_until(s->stream), go_on, s);
+	return s->paused;
+}
+
+static void read_command(struct smtpd_session *s);
+
+void await_command(struct smtpd_session *s)
+{
+	request_begin(s);
+	s->next = read_command;
+}
+
+/* Most sessions wait for most of the time: a second in this thread, then without one. IO_LATER: paused. */
+static enum io_status read_line(struct smtpd_session *s, struct span *line_r)
+{
+	size_t max = (size_t)conf->line_length_limit;
 	enum io_status status;
 
-	request_begin(s);
-	status = stream_line(s->stream, (size_t)conf->line_length_limit, &line, NULL);
+	stream_set_pausable(s->stream, true);
+	status = stream_line(s->stream, max, line_r, NULL);
+	if (status == IO_LATER && session_pause(s))
+		return status;
+	stream_set_pausable(s->stream, false);
+	return status == IO_LATER ? stream_line(s->stream, max, line_r, NULL) : status;
+}
 
+static void read_command(struct smtpd_session *s)
+{
+	struct span line;
+	enum io_status status = read_line(s, &line);
+
+	if (status == IO_LATER)
+		return;
+	s->next = await_command;
 	if (status == IO_TOO_LONG) {
 		s->count_all[SMTP_VERB_UNKNOWN]++;
 		reply(s, "500 5.5.2 Error: line too long");
@@ -416,16 +449,12 @@ static void identify(struct smtpd_session *s, const struct service_session *ss)
 	client_trust(s);
 }
 
-static void dialogue(struct smtpd_session *s)
+static void welcome(struct smtpd_session *s)
 {
 	const char *why;
 
-	if (!s->is_sendmail)
-		log_info("connect from %s", s->client);
-	discard_decide(s);
-	if (conf->smtpd_tls_wrappermode && !s->is_unix && !starttls_wrapped(s)) {
-		s->quit = true;
-	} else if (!s->is_sendmail && s->tls == NULL && spoke_before_banner(stream_fd(s->stream))) {
+	s->next = await_command;
+	if (!s->is_sendmail && s->tls == NULL && spoke_before_banner(stream_fd(s->stream))) {
 		if (stream_fill(s->stream) == IO_OK) {
 			refuse_pipelining(s, "CONNECT");
 		} else {
@@ -443,22 +472,26 @@ static void dialogue(struct smtpd_session *s)
 	} else {
 		stream_printf(s->stream, "220 %s\r\n", conf->smtpd_banner);
 	}
-	while (!s->quit && stream_status(s->stream) == IO_OK)
-		one_command(s);
-	(void)!stream_flush(s->stream);
-	if (!s->is_sendmail)
-		log_disconnect(s);
 }
 
-static bool crowded(const struct smtpd_session *s, struct peers_place **place_r)
+static void begin_dialogue(struct smtpd_session *s)
+{
+	if (!s->is_sendmail)
+		log_info("connect from %s", s->client);
+	discard_decide(s);
+	s->next = welcome;
+	if (conf->smtpd_tls_wrappermode && !s->is_unix && !starttls_wrapped(s))
+		s->quit = true;
+}
+
+static bool crowded(struct smtpd_session *s)
 {
 	uint32_t count;
 	bool room;
 
-	*place_r = NULL;
 	if (rates_exempt(s) || conf->smtpd_client_connection_count_limit == 0)
 		return false;
-	room = peers_enter(&s->peer, (uint32_t)conf->smtpd_client_connection_count_limit, place_r, &count);
+	room = peers_enter(&s->peer, (uint32_t)conf->smtpd_client_connection_count_limit, &s->place, &count);
 	peaks_note(PEAK_CONNECTION_COUNT, count, &s->peer);
 	return !room;
 }
@@ -470,33 +503,53 @@ static void turn_away(struct smtpd_session *s)
 		 (long long)conf->smtpd_client_connection_count_limit, s->client, service_name());
 	if (!conf->smtpd_tls_wrappermode)
 		reply(s, "421 4.7.0 %s Error: too many connections from %s", conf->myhostname, s->peer_text);
+	s->quit = true;
+}
+
+static void end(struct smtpd_session *s)
+{
 	(void)!stream_flush(s->stream);
-	log_disconnect(s);
+	if (!s->is_sendmail)
+		log_disconnect(s);
+	peers_leave(s->place);
+	transaction_reset(s);
+	arena_free(&s->txn.arena);
+	arena_free(&s->cmd);
+	arena_free(&s->arena);
+	stream_close(s->stream);
+	free(s);
+}
+
+/* Until it is over, or pauses; perhaps in another thread than before. */
+static void go_on(void *arg)
+{
+	struct smtpd_session *s = arg;
+
+	s->paused = false;
+	while (!s->quit && !s->paused && stream_status(s->stream) == IO_OK)
+		s->next(s);
+	if (!s->paused)
+		end(s);
 }
 
 void smtpd_session(const struct service_session *accepted)
 {
 	struct service_session ss = *accepted;
-	struct smtpd_session s = { 0 };
-	struct peers_place *place;
+	struct smtpd_session *s;
 
 	if (!proxied_session(&ss)) {
 		close(ss.fd);
 		return;
 	}
-	s.peer = s.real_peer = ss.peer;
-	s.local = ss.local;
-	s.stream = stream_open(ss.fd);
-	stream_set_timeout(s.stream, conf->smtpd_timeout_ms);
-	identify(&s, &ss);
-	if (crowded(&s, &place))
-		turn_away(&s);
+	s = mem_zalloc(sizeof *s);
+	s->peer = s->real_peer = ss.peer;
+	s->local = ss.local;
+	s->stream = stream_open(ss.fd);
+	stream_set_timeout(s->stream, conf->smtpd_timeout_ms);
+	identify(s, &ss);
+	if (crowded(s))
+		turn_away(s);
 	else
-		dialogue(&s);
-	peers_leave(place);
-	transaction_reset(&s);
-	arena_free(&s.txn.arena);
-	arena_free(&s.cmd);
-	arena_free(&s.arena);
-	stream_close(s.stream);
+		begin_dialogue(s);
+	go_on(s);
 }

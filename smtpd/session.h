@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One SMTP session and its transaction. A session is a thread of smtpd; everything here belongs to that thread.
+ * One SMTP session and its transaction. A session runs in a thread of smtpd; while it waits for its client's next command it may
+ * have none, and then another. Everything here belongs to that thread.
  *
  *	state         allowed commands that move on
  *	connected     EHLO, HELO                                  -> greeted
@@ -83,6 +84,9 @@ struct smtpd_session {
 	unsigned count_ok[SMTP_VERBS], count_all[SMTP_VERBS]; /* for the disconnect line */
 	const char *put_off_client, *put_off_helo; /* replies that wait for RCPT (access.c), or NULL */
 	struct rbl_cached *rbl_asked;  /* rbl.c */
+	struct peers_place *place;     /* smtpd_client_connection_count_limit; or NULL */
+	void (*next)(struct smtpd_session *s); /* what goes on with it, until quit */
+	bool paused;                   /* it waits without a thread, and next will be the same */
 	struct transaction txn;
 };
 
@@ -101,6 +105,10 @@ void reply_message(struct smtpd_session *s, const char *text);
 /* smtpd_per_request_deadline: a command has until now + smtpd_timeout, and a bit more for each piece of content. */
 void request_begin(struct smtpd_session *s);
 void request_progress(struct smtpd_session *s, size_t bytes);
+/* As next: a command is waited for from now on. */
+void await_command(struct smtpd_session *s);
+/* The stream said IO_LATER: wait without a thread. True: return to session.c at once. False: not here, so wait in place. */
+bool session_pause(struct smtpd_session *s);
 void transaction_reset(struct smtpd_session *s);
 
 /* Command handlers (cmd_*.c): args as parsed, replies given, s->quit set to end the session. */

@@ -22,6 +22,9 @@ struct stream {
 	const struct stream_ops *ops;
 	void *transport;
 	int64_t deadline_ms, timeout_ms;
+	bool pausable;
+	int64_t pause_until_ms;     /* the wait that IO_LATER came from would have lasted so long; or 0 */
+	bool skipping;              /* it was for the rest of a line that is too long */
 	char *in, *out;             /* STREAM_IN_BYTES, out_size; allocated on first use */
 	size_t out_size;
 	size_t in_at, in_len;       /* unread input is in[in_at .. in_len) */
@@ -128,22 +131,44 @@ void stream_set_timeout(struct stream *s, int64_t timeout_ms)
 	s->timeout_ms = timeout_ms;
 }
 
+void stream_set_pausable(struct stream *s, bool on)
+{
+	s->pausable = on;
+	if (!on)
+		s->pause_until_ms = 0;
+}
+
+int64_t stream_pause_until(const struct stream *s)
+{
+	return s->pause_until_ms;
+}
+
+/* The time of a wait that begins now, or of the one that goes on after a pause. */
+static int64_t wait_until(struct stream *s)
+{
+	int64_t until = s->pause_until_ms, limit;
+
+	s->pause_until_ms = 0;
+	if (until)
+		return until;
+	limit = s->timeout_ms > 0 ? clock_deadline(s->timeout_ms) : CLOCK_NEVER;
+	return limit < s->deadline_ms ? limit : s->deadline_ms;
+}
+
 /* Who has waited for a second is likely to wait for longer: what is not needed for that is given back. */
 static enum io_status wait_shrinking(struct stream *s, short events, bool buffers)
 {
-	int64_t until = s->deadline_ms, soon = clock_deadline(PATIENCE_MS);
-	enum io_status status;
+	int64_t until = wait_until(s), soon = clock_deadline(PATIENCE_MS);
+	enum io_status status = io_wait(s->fd, events, soon < until ? soon : until);
 
-	if (s->timeout_ms > 0) {
-		int64_t t = clock_deadline(s->timeout_ms);
-
-		until = t < until ? t : until;
-	}
-	status = io_wait(s->fd, events, soon < until ? soon : until);
 	if (status != IO_TIMEOUT || soon >= until)
 		return status;
 	if (buffers)
 		stream_shrink(s);
+	if (s->pausable && events == POLLIN) {
+		s->pause_until_ms = until;
+		return IO_LATER;
+	}
 	stack_give_back();
 	return io_wait(s->fd, events, until);
 }
@@ -291,7 +316,8 @@ static enum io_status wait_for_input(struct stream *s, short want)
 {
 	enum io_status status = wait_shrinking(s, want, true);
 
-	make_room(s);
+	if (status != IO_LATER)
+		make_room(s);
 	return status;
 }
 
@@ -318,6 +344,7 @@ enum io_status stream_fill(struct stream *s)
 		if (n > 0) {
 			s->in_len += (size_t)n;
 			s->total_in += (uint64_t)n;
+			s->pause_until_ms = 0; /* read without a wait: TLS tries first */
 			return IO_OK;
 		}
 		if (n == 0 || errno == ECONNRESET || errno == EPIPE)
@@ -359,9 +386,11 @@ static enum io_status skip_line(struct stream *s)
 		enum io_status status;
 
 		stream_consume(s, at < 0 ? have.len : (size_t)at + 1);
+		s->skipping = false;
 		if (at >= 0)
 			return IO_TOO_LONG;
 		status = stream_fill(s);
+		s->skipping = status == IO_LATER;
 		if (status != IO_OK)
 			return status;
 	}
@@ -372,6 +401,8 @@ enum io_status stream_line(struct stream *s, size_t max, struct span *line_r, bo
 	size_t seen = 0;
 
 	must(max < STREAM_IN_BYTES - 2);
+	if (s->skipping)
+		return skip_line(s);
 	for (;;) {
 		struct span have = stream_buffered(s);
 		ptrdiff_t at = span_chr(span_skip(have, seen), '\n');

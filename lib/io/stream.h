@@ -45,6 +45,15 @@ int64_t stream_deadline(const struct stream *s);
 void stream_set_timeout(struct stream *s, int64_t timeout_ms);
 
 /*
+ * For a reader that need not sit in a call while it waits. While pausable, a wait for input that has lasted a second ends with
+ * IO_LATER: nothing is lost, and the same call with the same arguments goes on with that wait, which is over at the time that
+ * stream_pause_until tells. Make it when the descriptor is readable or that time has come; earlier does no harm. Turning it off
+ * forgets the wait: the next one begins anew.
+ */
+void stream_set_pausable(struct stream *s, bool on);
+int64_t stream_pause_until(const struct stream *s);
+
+/*
  * Next line, without its LF or CRLF, at most max bytes (max < STREAM_IN_BYTES). The span is valid until the next read call.
  * bare_lf_r (may be NULL): the line ended in LF without CR. A longer line is read to its end, dropped, and IO_TOO_LONG
  * returned. IO_EOF also when the stream ends inside a line.

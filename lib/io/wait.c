@@ -13,7 +13,7 @@ const char *io_status_str(enum io_status s)
 {
 	static const char *const names[] = {
 		[IO_OK] = "ok",          [IO_EOF] = "end of file",  [IO_TIMEOUT] = "timeout",
-		[IO_TOO_LONG] = "too long", [IO_STOPPING] = "stopping", [IO_ERROR] = "error",
+		[IO_TOO_LONG] = "too long", [IO_STOPPING] = "stopping", [IO_ERROR] = "error", [IO_LATER] = "later",
 	};
 
 	return names[s];

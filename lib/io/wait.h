@@ -13,6 +13,7 @@ enum io_status {
 	IO_TOO_LONG, /* more than the caller's limit; the excess was read and dropped */
 	IO_STOPPING, /* this process was told to stop (not to reload); say goodbye and return */
 	IO_ERROR,    /* a system call failed; errno says how */
+	IO_LATER,    /* nothing for now, and the caller need not wait here: only of a stream that may pause (stream.h) */
 };
 
 const char *io_status_str(enum io_status s);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The accept loop of a worker. The main thread waits on its listeners, on master and on its own wake-up eventfd; sessions
- * run in threads of a pool (THREADS) or right here (SINGLE). Listening sockets are shared with the other workers of the
- * service: EPOLLEXCLUSIVE wakes one of them per connection, and a worker without room takes its listeners out of its set.
+ * The accept loop of a worker. The main thread waits on its listeners, on master, on its own wake-up eventfd and on the sessions
+ * that wait without a thread (park.h); sessions run in threads of a pool (THREADS) or right here (SINGLE). Listening sockets are
+ * shared with the other workers of the service: EPOLLEXCLUSIVE wakes one of them per connection, and a worker without room takes
+ * its listeners out of its set.
  *
  *	state      listens  leaves
  *	open       yes      when idle for max_idle
@@ -11,6 +12,7 @@
  *	stopping   no       when the last session is over, at the latest after stop_timeout
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,12 +27,14 @@
 #include "lib/base/list.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/stack.h"
 #include "lib/conf/conf.h"
+#include "lib/service/park.h"
 #include "lib/service/worker.h"
 
-enum { THREAD_IDLE_S = 5, STACK_BYTES = 128 * 1024, STACK_EXTRA_CHECKED = 1024 * 1024, NO_DESCRIPTORS_MS = 100 };
+enum { THREAD_IDLE_S = 2, STACK_BYTES = 128 * 1024, STACK_EXTRA_CHECKED = 1024 * 1024, NO_DESCRIPTORS_MS = 100 };
 /* Numbers in epoll_event.data beside those of listeners */
-enum { EV_ORDERS = WORKER_LISTENERS_MAX, EV_WAKE };
+enum { EV_ORDERS = WORKER_LISTENERS_MAX, EV_WAKE, EV_PARK, EV_NUMBERS };
 
 static struct {
 	int epoll_fd;
@@ -71,15 +75,21 @@ bool worker_accept(int listener, struct service_session *session_r)
 
 /* --- threads ------------------------------------------------------------------------------------------------------ */
 
+/* A session; it belongs to the thread that runs it, or to park.c. */
+struct task {
+	struct parked parked;
+	struct service_session session;
+};
+
 struct session_thread {
 	struct list_node idle;
 	pthread_cond_t given;
-	bool has_work;
-	struct service_session session;
+	struct task *task; /* NULL: it waits for one */
 };
 
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list pool = LIST_INIT(pool); /* threads without work, the last used first */
+static atomic_bool memory_rests; /* a session has paused since give_back_memory */
 
 static void session_over(void)
 {
@@ -97,12 +107,29 @@ static bool wait_for_work(struct session_thread *t)
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += THREAD_IDLE_S;
 	list_prepend(&pool, &t->idle);
-	while (!t->has_work)
-		if (pthread_cond_timedwait(&t->given, &pool_lock, &until) == ETIMEDOUT && !t->has_work) {
+	while (t->task == NULL)
+		if (pthread_cond_timedwait(&t->given, &pool_lock, &until) == ETIMEDOUT && t->task == NULL) {
 			list_remove(&t->idle);
 			return false;
 		}
 	return true;
+}
+
+/* What sessions that pause have freed lies between what they keep. A thread that has no more work has time for that. */
+static void give_back_memory(void)
+{
+	if (atomic_exchange(&memory_rests, false))
+		malloc_trim(0);
+}
+
+static void work(struct task *task)
+{
+	if (park_run(&task->parked)) {
+		atomic_store(&memory_rests, true);
+	} else {
+		free(task);
+		session_over();
+	}
 }
 
 static void *thread_main(void *arg)
@@ -111,15 +138,17 @@ static void *thread_main(void *arg)
 	bool more;
 
 	do {
-		worker.service->session(&t->session);
-		session_over();
+		work(t->task);
 		pthread_mutex_lock(&pool_lock);
-		t->has_work = false;
+		t->task = NULL;
 		more = wait_for_work(t);
+		if (!more)
+			give_back_memory(); /* with the lock: see worker_run_threads */
 		pthread_mutex_unlock(&pool_lock);
 	} while (more);
 	pthread_cond_destroy(&t->given);
 	free(t);
+	stack_give_back(); /* the library keeps it for the next thread */
 	return NULL;
 }
 
@@ -133,14 +162,14 @@ static size_t stack_bytes(void)
 	return size;
 }
 
-static bool new_thread(const struct service_session *session)
+static bool new_thread(struct task *task)
 {
 	struct session_thread *t = mem_zalloc(sizeof *t);
 	pthread_attr_t attr;
 	pthread_t id;
 	int err;
 
-	t->session = *session;
+	t->task = task;
 	pthread_cond_init(&t->given, NULL);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -155,7 +184,8 @@ static bool new_thread(const struct service_session *session)
 	return err == 0;
 }
 
-static void run_in_thread(const struct service_session *session)
+/* False: there is no thread for it. */
+static bool run_in_thread(struct task *task)
 {
 	struct list_node *node;
 
@@ -165,15 +195,37 @@ static void run_in_thread(const struct service_session *session)
 		struct session_thread *t = list_entry(node, struct session_thread, idle);
 
 		list_remove(node);
-		t->session = *session;
-		t->has_work = true;
+		t->task = task;
 		pthread_cond_signal(&t->given);
 	}
 	pthread_mutex_unlock(&pool_lock);
-	if (node == NULL && !new_thread(session)) {
-		close(session->fd);
-		board_end(worker.board);
-	}
+	return node || new_thread(task);
+}
+
+static void begin(void *arg)
+{
+	struct task *task = arg;
+
+	worker.service->session(&task->session);
+}
+
+static void begin_session(const struct service_session *session)
+{
+	struct task *task = mem_zalloc(sizeof *task);
+
+	task->session = *session;
+	task->parked = (struct parked){ .piece = begin, .arg = task };
+	if (run_in_thread(task))
+		return;
+	close(session->fd);
+	free(task);
+	board_end(worker.board);
+}
+
+static void go_on(struct parked *p)
+{
+	if (!run_in_thread(list_entry(p, struct task, parked)))
+		park_later(p);
 }
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */
@@ -271,6 +323,8 @@ static int wait_ms(void)
 
 	if (loop.accept_at_ms > now && loop.accept_at_ms < until)
 		until = loop.accept_at_ms;
+	if (park_next_ms() < until)
+		until = park_next_ms();
 	if (!loop.leaving) {
 		/* A session that ends does not wake this thread; one look per max_idle finds the idle time exactly. */
 		int64_t idle_at = (busy() ? now : atomic_load(&worker.board->last_ms)) + loop.max_idle_ms;
@@ -298,8 +352,9 @@ static void accept_all(int listener, void (*serve)(const struct service_session 
 
 static void one_round(void (*serve)(const struct service_session *session))
 {
-	struct epoll_event events[WORKER_LISTENERS_MAX + 2];
-	int n = epoll_wait(loop.epoll_fd, events, WORKER_LISTENERS_MAX + 2, wait_ms());
+	struct epoll_event events[EV_NUMBERS];
+	int n = epoll_wait(loop.epoll_fd, events, EV_NUMBERS, wait_ms());
+	bool ready = false;
 	uint64_t count;
 
 	for (int i = 0; i < n; i++)
@@ -307,6 +362,10 @@ static void one_round(void (*serve)(const struct service_session *session))
 			take_orders();
 		else if (events[i].data.u32 == EV_WAKE)
 			(void)!read(worker.wake_fd, &count, sizeof count);
+		else if (events[i].data.u32 == EV_PARK)
+			ready = true;
+	if (ready || service_stopping() || park_next_ms() <= clock_mono_ms())
+		park_collect(service_stopping(), go_on);
 	for (int i = 0; i < n; i++)
 		if (events[i].data.u32 < EV_ORDERS && !service_stopping() && !service_draining())
 			accept_all((int)events[i].data.u32, serve);
@@ -314,14 +373,19 @@ static void one_round(void (*serve)(const struct service_session *session))
 
 static void run_loop(void (*serve)(const struct service_session *session))
 {
-	open_loop();
 	while (settle())
 		one_round(serve);
 }
 
 void worker_run_threads(void)
 {
-	run_loop(run_in_thread);
+	int park_fd = park_open(worker.wake_fd);
+
+	if (park_fd < 0)
+		log_fatal("epoll_create1: %m");
+	open_loop();
+	watch(park_fd, EPOLLIN, EV_PARK);
+	run_loop(begin_session);
 	/* Threads that would not end in time are cut off here; exit() would run destructors under their feet. */
 	if (busy() > 0) {
 		log_warn("%u sessions did not end within stop_timeout", busy());
@@ -339,5 +403,6 @@ static void run_here(const struct service_session *session)
 
 void worker_run_single(void)
 {
+	open_loop();
 	run_loop(run_here);
 }

@@ -127,7 +127,7 @@ bool handover_get_session(struct span frame, struct arena *a, struct handover_se
  * and writes the reply to the login command itself. A wait that ends with IO_STOPPING means: say goodbye and return within
  * seconds. service_stopping() and service_draining() say nothing in the user's process: sessions in progress outlive a reload.
  *
- * A session that has nothing to do may give up its thread: see userproc_park.
+ * A session that has nothing to do may give up its thread: see service_park (service.h).
  *
  * start runs once in each new process, in its main thread, before the first serve; u lives as long as the process.
  * one_process_per_user: sessions of one user share a process, which stays for a while; else every session gets one.
@@ -143,10 +143,4 @@ struct userproc {
 	int64_t login_delay_ms;
 	size_t stack_bytes;
 };
-/*
- * The last call before serve returns: not the end of the session, but a pause. When fd (in place of which an epoll set may stand)
- * is readable, when deadline_ms (CLOCK_NEVER: none) has passed, or when the process is to stop, resume(arg) goes on in another
- * thread as serve would; it may pause again. False: there is no such thing here, wait in place.
- */
-bool userproc_park(int fd, int64_t deadline_ms, void (*resume)(void *arg), void *arg) __attribute__((warn_unused_result));
 void userproc_run(const int *listeners, int nlisteners, const struct userproc *up);

@@ -66,6 +66,14 @@ bool service_stopping(void);      /* stop was ordered (or master is gone): end s
 bool service_draining(void);      /* a reload was ordered: take no new sessions, finish the running ones */
 
 /*
+ * The last call of a session that is to wait for long and needs no thread for that; in a worker of THREADS and in a process of
+ * userproc_run. True: return at once. When fd (in place of which an epoll set may stand) is readable, when deadline_ms has passed
+ * (CLOCK_NEVER: none) or when the process is to stop, go_on(arg) runs in another thread as the session; it may also come for none
+ * of these reasons, and may park again. False: not here, wait in place.
+ */
+bool service_park(int fd, int64_t deadline_ms, void (*go_on)(void *arg), void *arg) __attribute__((warn_unused_result));
+
+/*
  * For a session that serves request after request on one connection (of qmgr): wait for the next. IO_OK: there is input or the
  * end of it; IO_STOPPING: this worker is to leave (stop, or drain after a reload or restart) and nothing has come: close.
  */

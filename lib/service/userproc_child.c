@@ -3,7 +3,6 @@
  * The user's process: the main thread takes sessions from the parent and keeps the count, each session runs in a thread of its
  * own. It leaves when it has been idle long enough and the parent agrees, when it is told to stop, or when the parent is gone.
  */
-#include "lib/service/sandbox.h"
 #include "lib/service/userproc_child.h"
 
 #include <errno.h>
@@ -25,8 +24,11 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/pack.h"
+#include "lib/base/stack.h"
 #include "lib/conf/conf.h"
 #include "lib/io/frame.h"
+#include "lib/service/park.h"
+#include "lib/service/sandbox.h"
 #include "lib/service/worker.h"
 
 enum { STACK_BYTES = 256 * 1024, STACK_EXTRA_CHECKED = 1024 * 1024, GROUPS_MAX = 1024, NAME_MAX_BYTES = HANDOVER_USER_MAX + 1 };
@@ -51,11 +53,7 @@ struct task {
 	int client;
 	uint32_t number;
 	struct parked parked;
-	void (*resume)(void *arg); /* not NULL: it pauses */
-	void *resume_arg;
 };
-
-static _Thread_local struct task *my_task;
 
 void userproc_put(struct buf *b, enum userproc_word word, uint32_t n)
 {
@@ -198,32 +196,21 @@ static void task_over(struct task *t)
 		log_error("eventfd: %s", strerror(errno));
 }
 
+static void serve(void *arg)
+{
+	struct task *t = arg;
+
+	me.up->serve(&t->session, t->client);
+}
+
 static void *task_run(void *arg)
 {
 	struct task *t = arg;
-	void (*resume)(void *arg) = t->resume;
 
-	my_task = t;
-	t->resume = NULL;
-	if (resume)
-		resume(t->resume_arg);
-	else
-		me.up->serve(&t->session, t->client);
-	if (t->resume)
-		park_add(&t->parked);
-	else
+	if (!park_run(&t->parked))
 		task_over(t);
+	stack_give_back(); /* the next thread gets this one's stack, which may be much later */
 	return NULL;
-}
-
-bool userproc_park(int fd, int64_t deadline_ms, void (*resume)(void *arg), void *arg)
-{
-	if (my_task == NULL)
-		return false;
-	my_task->parked = (struct parked){ .fd = fd, .deadline_ms = deadline_ms };
-	my_task->resume = resume;
-	my_task->resume_arg = arg;
-	return true;
 }
 
 static size_t stack_bytes(void)
@@ -269,6 +256,7 @@ static void start_session(struct span frame, int client)
 
 	t->number = ++me.received;
 	t->client = client;
+	t->parked = (struct parked){ .piece = serve, .arg = t };
 	pthread_mutex_lock(&me.lock);
 	me.live++;
 	pthread_mutex_unlock(&me.lock);

@@ -38,23 +38,5 @@ bool userproc_get(struct span frame, enum userproc_word *word_r, uint32_t *n_r);
 /* In the parent, once: what every child would else do for itself, such as loading the modules of nsswitch.conf. */
 void userproc_warm(void);
 
-/*
- * --- userproc_park.c: sessions that wait without a thread, until fd is readable or the deadline passes. fd may be an epoll set.
- */
-struct parked {
-	struct list_node node;
-	int fd;
-	int64_t deadline_ms;
-	bool watched;
-};
-/* Once per process; writes to poke_fd tell the main thread to call park_collect. Returns what it should watch, or -1 and errno. */
-int park_open(int poke_fd);
-/* The last that a session's thread does: from here on p belongs to whoever gets it from park_collect. */
-void park_add(struct parked *p);
-void park_later(struct parked *p); /* there was no thread for it: once more in a second */
-int64_t park_next_ms(void);
-/* Those whose time has come, or all of them from now on (the process is to stop), go to give. */
-void park_collect(bool all, void (*give)(struct parked *p));
-
 /* In the child, right after fork, still as root: becomes u, serves what comes through pair, ends the process. */
 void userproc_child(const struct userproc *up, const struct user *u, int pair) __attribute__((noreturn));

@@ -3,6 +3,9 @@
  * Sessions that wait without a thread: a thread costs some 45 kB, most of it in the kernel, and most sessions do nothing most of
  * the time. All of them are watched by the process's main thread, which gives a session a new thread when there is something to do.
  */
+#include "lib/service/park.h"
+#include "lib/service/service.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -11,7 +14,6 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/service/userproc_child.h"
 
 enum { BLIND_LOOK_MS = 1000, EVENTS_PER_ROUND = 64 };
 
@@ -19,7 +21,7 @@ static struct {
 	pthread_mutex_t lock; /* for what follows */
 	struct list all;
 	int64_t next_ms; /* no deadline is earlier */
-	bool ending;     /* nobody waits any more */
+	bool ending;     /* nobody waits any more, but for a thread */
 	int epoll_fd, poke_fd;
 } park = { .lock = PTHREAD_MUTEX_INITIALIZER, .all = LIST_INIT(park.all), .next_ms = CLOCK_NEVER, .epoll_fd = -1 };
 
@@ -42,7 +44,7 @@ static void park_until(struct parked *p, bool watch)
 	p->watched = watch && epoll_ctl(park.epoll_fd, EPOLL_CTL_ADD, p->fd, &ev) == 0;
 	if (!p->watched && p->deadline_ms > clock_deadline(BLIND_LOOK_MS))
 		p->deadline_ms = clock_deadline(BLIND_LOOK_MS);
-	look = p->deadline_ms < park.next_ms || park.ending;
+	look = p->deadline_ms < park.next_ms || (park.ending && p->watched);
 	if (p->deadline_ms < park.next_ms)
 		park.next_ms = p->deadline_ms;
 	pthread_mutex_unlock(&park.lock);
@@ -50,9 +52,31 @@ static void park_until(struct parked *p, bool watch)
 		log_error("eventfd: %s", strerror(errno));
 }
 
-void park_add(struct parked *p)
+static _Thread_local struct parked *mine; /* of the piece that runs in this thread, or NULL */
+
+bool park_run(struct parked *p)
 {
+	void (*piece)(void *arg) = p->piece;
+
+	p->piece = NULL;
+	mine = p;
+	piece(p->arg);
+	mine = NULL;
+	if (p->piece == NULL)
+		return false;
 	park_until(p, true);
+	return true;
+}
+
+bool service_park(int fd, int64_t deadline_ms, void (*go_on)(void *arg), void *arg)
+{
+	if (mine == NULL)
+		return false;
+	mine->piece = go_on;
+	mine->arg = arg;
+	mine->fd = fd;
+	mine->deadline_ms = deadline_ms;
+	return true;
 }
 
 void park_later(struct parked *p)
@@ -100,7 +124,7 @@ static void take_late(struct list *due)
 	list_for_each_safe(node, &park.all) {
 		struct parked *p = list_entry(node, struct parked, node);
 
-		if (park.ending || p->deadline_ms <= now)
+		if ((park.ending && p->watched) || p->deadline_ms <= now)
 			take_out(p, due);
 		else if (p->deadline_ms < park.next_ms)
 			park.next_ms = p->deadline_ms;
