@@ -97,7 +97,10 @@ links: $(BINS)
 $(B)/t/unit/%: $(B)/obj/t/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	$(Q)$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(BASEFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) -lcmocka $(LDLIBS)
+
+# Part of a program, with the rest of it played by the test.
+$(B)/t/unit/qmgr_ready_test: $(B)/obj/qmgr/ready.o $(B)/obj/qmgr/dest.o
 
 # This one plays sessions through a program's own code.
 $(B)/t/fuzz/fuzz_smtpd: $(patsubst %.c,$(B)/obj/%.o,$(filter-out %/main.c,$(wildcard smtpd/*.c)))

@@ -26,13 +26,6 @@ static void answer(int fd, const char *text)
 
 /* --- flush -------------------------------------------------------------------------------------------------------- */
 
-static void flush_one(struct span id, void *message, void *arg)
-{
-	(void)id;
-	(void)arg;
-	message_wake_now(message, true);
-}
-
 struct site {
 	struct span name;
 	bool found;
@@ -322,7 +315,7 @@ bool control_request(int fd, const struct job_control *c, bool privileged)
 
 	switch (c->verb) {
 	case JOB_VERB_FLUSH:
-		message_each(flush_one, NULL);
+		message_flush_all();
 		answer(fd, "ok");
 		break;
 	case JOB_VERB_FLUSH_ID:

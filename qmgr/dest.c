@@ -124,7 +124,7 @@ void dest_update_ready(struct dest *d)
 /* Notices are few, and what they tell of is old enough. */
 static struct list *line_of(struct dest *d, const struct task *t)
 {
-	return t->message->yields && t->kind == JOB_DELIVER ? &d->retries : &d->tasks;
+	return t->message->line == READY_PATIENT && t->kind == JOB_DELIVER ? &d->retries : &d->tasks;
 }
 
 void dest_add_task(struct dest *d, struct task *t)
@@ -140,12 +140,10 @@ bool dest_has_turn(const struct dest *d)
 	return !list_empty(&d->tasks) || (!list_empty(&d->retries) && ready_may_retry());
 }
 
-static struct task *take_first(struct dest *d)
+static struct task *take_first(struct dest *d, struct list *line)
 {
-	struct list_node *n = list_first(&d->tasks);
+	struct list_node *n = list_first(line);
 
-	if (n == NULL)
-		n = list_first(&d->retries);
 	if (n == NULL)
 		return NULL;
 	list_remove(n);
@@ -153,11 +151,22 @@ static struct task *take_first(struct dest *d)
 	return list_entry(n, struct task, in_dest);
 }
 
+/* New mail goes first, but for one turn in so many. */
+static struct list *line_in_turn(struct dest *d)
+{
+	if (list_empty(&d->retries) || !ready_may_retry())
+		return &d->tasks;
+	if (list_empty(&d->tasks) || ready_turn_of_retry(&d->owed))
+		return &d->retries;
+	return &d->tasks;
+}
+
 struct task *dest_take_task(struct dest *d)
 {
-	struct task *t = dest_has_turn(d) ? take_first(d) : NULL;
+	struct list *line = line_in_turn(d);
+	struct task *t = take_first(d, line);
 
-	if (t && line_of(d, t) == &d->retries)
+	if (t && line == &d->retries)
 		ready_count_retry();
 	return t;
 }
@@ -215,7 +224,7 @@ void dest_suspend_tasks(struct dest *d)
 {
 	struct task *t;
 
-	while ((t = take_first(d)) != NULL) {
+	while ((t = take_first(d, list_empty(&d->tasks) ? &d->retries : &d->tasks)) != NULL) {
 		struct arena *a = &t->message->awake->arena;
 		struct verdict v = verdict_make(a, "4.4.1", "delivery temporarily suspended: %s", d->reason);
 

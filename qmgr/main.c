@@ -64,6 +64,7 @@ static void between_rounds(void *arg)
 	bool more = scan_step();
 
 	(void)arg;
+	more |= message_flush_some();
 	more |= ready_pump();
 	transport_run_all();
 	if (more)

@@ -16,11 +16,11 @@
 #include "qmgr/qmgr.h"
 #include "qmgr/sort.h"
 
-enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, SETTLE_STEP = 4 };
+enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, SETTLE_STEP = 4, FLUSH_STEP = 2000 };
 
 static struct htab messages;
 static struct list unsettled = LIST_INIT(unsettled); /* asleep, and still in the log */
-static size_t awake_count, probe_count, yielding_count; /* the last two: of those that are awake */
+static size_t awake_count, probe_count, old_count; /* the last two: of those that are awake */
 /* Ids of messages removed lately: the announcement of one that the scan found first may still be on its way. */
 static char gone[GONE_SLOTS][QUEUE_ID_MAX];
 
@@ -42,9 +42,9 @@ size_t message_awake_count(void)
 	return awake_count;
 }
 
-size_t message_yielding_count(void)
+size_t message_old_count(void)
 {
-	return yielding_count;
+	return old_count;
 }
 
 bool message_too_many_probes(void)
@@ -82,7 +82,7 @@ static void drop_awake(struct message *m)
 	if (m->awake == NULL)
 		return;
 	probe_count -= message_is_probe(m);
-	yielding_count -= m->yields;
+	old_count -= m->line != READY_NEW;
 	arena_free(&m->awake->arena);
 	free(m->awake);
 	m->awake = NULL;
@@ -136,7 +136,7 @@ static void keep_awake(struct message *m, const struct queue_envelope *env)
 	awake_count++;
 	sort_copy_envelope(&m->awake->arena, env, &m->awake->env);
 	probe_count += message_is_probe(m);
-	yielding_count += m->yields;
+	old_count += m->line != READY_NEW;
 }
 
 struct message *message_add(const char *id, const struct queue_place *place, const struct queue_envelope *env)
@@ -154,9 +154,10 @@ struct message *message_add(const char *id, const struct queue_place *place, con
 	m->kept = kept_take(id);
 	list_init(&m->waits);
 	htab_put(&messages, span_cstr(m->id), m);
-	if (env && awake_count < (size_t)conf->qmgr_message_active_limit) {
-		keep_awake(m, env);
+	if (env)
 		ready_count_new();
+	if (env && ready_place_for_new()) {
+		keep_awake(m, env);
 		message_wake(m); /* new mail does not stand in line behind what sleeps */
 		return htab_get(&messages, span_cstr(id));
 	}
@@ -214,6 +215,7 @@ void message_wake(struct message *m)
 	if (m->state == MESSAGE_ASLEEP && sort_nothing_due(m)) { /* started up, or one of several sites came back */
 		int64_t due = sort_next_attempt_ms(m);
 
+		m->looked_at = true;
 		summarize(m);
 		loop_timer_set(qmgr_loop, &m->timer, due);
 		return;
@@ -240,12 +242,45 @@ void message_wake_now(struct message *m, bool flush)
 		return;
 	}
 	if (m->state != MESSAGE_HELD)
-		ready_add(m, m->summary && !m->released);
+		ready_add(m, m->fresh ? READY_NEW : m->looked_at && !m->released ? READY_PATIENT : READY_PROMPT);
 }
 
 static void timer_fired(struct loop_timer *timer)
 {
 	message_wake_now(list_entry(timer, struct message, timer), false);
+}
+
+/*
+ * A walk over a million messages takes a good part of a second, so it is made in pieces. Who asks again meanwhile means also those that
+ * the walk has passed.
+ */
+static struct {
+	bool asked, walking;
+	size_t at;
+} flush;
+
+static void flush_one(struct span id, void *message, void *arg)
+{
+	(void)id;
+	(void)arg;
+	message_wake_now(message, true);
+}
+
+void message_flush_all(void)
+{
+	flush.asked = true;
+}
+
+bool message_flush_some(void)
+{
+	if (!flush.walking && flush.asked) {
+		flush.asked = false;
+		flush.walking = true;
+		flush.at = 0;
+	}
+	if (flush.walking)
+		flush.walking = htab_walk(&messages, &flush.at, FLUSH_STEP, flush_one, NULL);
+	return flush.walking || flush.asked;
 }
 
 /* postsuper changed it on disk: held, released, requeued, expired or deleted. */
@@ -258,6 +293,7 @@ void message_changed(struct message *m)
 		return;
 	}
 	drop_summary(m);
+	m->looked_at = false;
 	if (queue_open(m->id, &m->place, &file) == QUEUE_OK) {
 		const struct queue_envelope *env = queue_envelope(file);
 
@@ -412,6 +448,7 @@ void message_task_done(struct task *t)
 
 static void sleep_until(struct message *m, int64_t at_ms)
 {
+	m->looked_at = !m->reread;
 	summarize(m);
 	m->state = MESSAGE_ASLEEP;
 	loop_timer_set(qmgr_loop, &m->timer, at_ms);

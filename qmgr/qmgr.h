@@ -29,6 +29,9 @@ struct transport;
 struct agent;
 struct summary;
 
+/* See ready.c. */
+enum ready_line { READY_NEW, READY_PROMPT, READY_PATIENT };
+
 enum message_state { MESSAGE_ASLEEP, MESSAGE_HELD, MESSAGE_AWAKE };
 
 struct message {
@@ -40,7 +43,8 @@ struct message {
 	bool reread;                /* changed on disk while awake: look again when its tasks are done */
 	bool flush;                 /* every recipient is due at the next wake, whatever its pause */
 	bool released;              /* a site it waited for is back */
-	bool yields;                /* to new mail (ready.c) */
+	enum ready_line line;       /* that it stands in, or came from when it was woken */
+	bool looked_at;             /* since it was found or changed: what is tried again yields to new mail */
 	bool fresh;                 /* never attempted: wake without a pause */
 	bool found;                 /* by the scan, or it could have been: an agent of before may have delivered it */
 	bool kept;                  /* delivered by an agent that ended before it had made it durable */
@@ -91,6 +95,7 @@ struct dest {
 	struct list retries;         /* the same, of messages that yield to new mail */
 	struct list_node in_yielding; /* has retries alone, and they must wait for new mail (ready.c) */
 	unsigned ntasks;             /* on both lists */
+	unsigned owed;               /* ready_turn_of_retry */
 	struct list_node in_ready;   /* on its transport's list: has tasks, is up, has room */
 	unsigned window, busy;       /* agents allowed, agents at work */
 	struct agent *home;          /* a mailbox: the agent that knows it best, because it had it last */
@@ -150,18 +155,23 @@ void message_settle(struct message *m, uint32_t rcpt, struct verdict v);
 void message_notice_failed(struct message *m);
 void message_wake(struct message *m); /* now; from the line of those that are ready */
 void message_each(void (*each)(struct span id, void *message, void *arg), void *arg);
+void message_flush_all(void);  /* bit by bit, in message_flush_some */
+bool message_flush_some(void); /* true: call again */
 void message_settle_some(void);
 bool message_unsettled(void);
 size_t message_count(void);
 size_t message_awake_count(void);
-size_t message_yielding_count(void); /* of these, those that yield */
+size_t message_old_count(void); /* of these, those that were not in the line of new mail */
 bool message_too_many_probes(void); /* more are awake than address_verify_pending_request_limit */
 
 /* --- ready.c --- */
-void ready_add(struct message *m, bool yields); /* yields: to new mail */
+void ready_add(struct message *m, enum ready_line line); /* asleep; it stays in the better line */
+bool ready_place_for_new(void); /* may what is announced now be woken at once? */
 void ready_count_new(void);
 bool ready_may_retry(void); /* may one of those that yield be handed out now? */
 void ready_count_retry(void);
+/* Something that yields and something that does not wait for the same: whose turn is it? owed: of the former, 0 at first. */
+bool ready_turn_of_retry(unsigned *owed);
 void ready_yield(struct dest *d); /* dest_update_ready is called for it when one may */
 bool ready_pump(void); /* wake some of those that are ready, as far as qmgr_message_active_limit allows; true: call again */
 

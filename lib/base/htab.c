@@ -154,9 +154,11 @@ void *htab_del(struct htab *t, struct span key)
 	return value;
 }
 
-void htab_each(struct htab *t, void (*each)(struct span key, void *value, void *arg), void *arg)
+bool htab_walk(struct htab *t, size_t *at, size_t n, void (*each)(struct span key, void *value, void *arg), void *arg)
 {
-	for (size_t i = 0; i < t->nslots; i++) {
+	size_t end = t->nslots - *at > n ? *at + n : t->nslots;
+
+	for (size_t i = *at; i < end; i++) {
 		/* Entries lie anywhere in memory: fetch some ahead. */
 		if (i + AHEAD < t->nslots)
 			__builtin_prefetch(t->slots[i + AHEAD]);
@@ -165,6 +167,15 @@ void htab_each(struct htab *t, void (*each)(struct span key, void *value, void *
 			each(span_of(e->key, e->len), e->value, arg);
 		}
 	}
+	*at = end;
+	return end < t->nslots;
+}
+
+void htab_each(struct htab *t, void (*each)(struct span key, void *value, void *arg), void *arg)
+{
+	size_t at = 0;
+
+	(void)htab_walk(t, &at, t->nslots, each, arg);
 }
 
 void htab_free(struct htab *t)
