@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/queue/flow.h"
 #include "lib/route/route.h"
 #include "lib/service/service.h"
 #include "qmgr/qmgr.h"
@@ -66,6 +67,7 @@ static void between_rounds(void *arg)
 	(void)arg;
 	more |= message_flush_some();
 	more |= ready_pump();
+	queue_flow_show(ready_new_waits());
 	transport_run_all();
 	if (more)
 		loop_timer_set(qmgr_loop, &again, clock_mono_ms());

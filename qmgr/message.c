@@ -16,7 +16,7 @@
 #include "qmgr/qmgr.h"
 #include "qmgr/sort.h"
 
-enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, SETTLE_STEP = 4, FLUSH_STEP = 2000 };
+enum { GONE_SLOTS = 4096, CRASHES_MAX = 3, RETRY_AFTER_CRASH_MS = 1000, SETTLE_STEP = 4, FLUSH_STEP = 1000 };
 
 static struct htab messages;
 static struct list unsettled = LIST_INIT(unsettled); /* asleep, and still in the log */
@@ -251,8 +251,8 @@ static void timer_fired(struct loop_timer *timer)
 }
 
 /*
- * A walk over a million messages takes a good part of a second, so it is made in pieces. Who asks again meanwhile means also those that
- * the walk has passed.
+ * A walk over a million messages takes a good part of a second, so it is made in pieces. Who asks again meanwhile means also
+ * those that the walk has passed.
  */
 static struct {
 	bool asked, walking;

@@ -167,6 +167,7 @@ bool message_too_many_probes(void); /* more are awake than address_verify_pendin
 /* --- ready.c --- */
 void ready_add(struct message *m, enum ready_line line); /* asleep; it stays in the better line */
 bool ready_place_for_new(void); /* may what is announced now be woken at once? */
+bool ready_new_waits(void); /* there is new mail without a place */
 void ready_count_new(void);
 bool ready_may_retry(void); /* may one of those that yield be handed out now? */
 void ready_count_retry(void);

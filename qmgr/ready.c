@@ -8,24 +8,24 @@
  *	PROMPT   never looked at, or its site is back                   half of them              no
  *	PATIENT  tried before: its pause is over, or a flush            half of them              yes
  *
- * What yields must not slow down who brings new mail: while more than qmgr_retry_yield_rate new messages a second come, no more of it
- * is woken, and handed out of what is awake already (the first new letter may find thousands of them in line for an agent), than
- * qmgr_retry_yield_percent of the new ones, or what is left of qmgr_retry_total_rate when they are counted, or
+ * What yields must not slow down who brings new mail: while more than qmgr_retry_yield_rate new messages a second come, no
+ * more of it is woken, and handed out of what is awake already (the first new letter may find thousands of them in line for an
+ * agent), than qmgr_retry_yield_percent of the new ones, or what is left of qmgr_retry_total_rate when they are counted, or
  * qmgr_retry_minimum_rate a second; whichever is the most.
  *
- * And no line stands still while another one moves, however much new mail there is: one in so many places, and of the messages for
- * one destination one in so many, are for what yields, as many as qmgr_retry_yield_percent says.
+ * And no line stands still while another one moves, however much new mail there is: one in so many places, and of the messages
+ * for one destination one in so many, are for what yields, as many as qmgr_retry_yield_percent says.
  */
 #include "lib/base/clock.h"
 #include "lib/conf/conf.h"
 #include "qmgr/qmgr.h"
 
 /*
- * Rates are per second, counted in windows. These are not parameters: a window is short for somebody who waits for an answer and long
- * enough for a handful of letters, a load is what a round of events may cost before new mail is looked at, and half of the places
- * keep all agents at work.
+ * Rates are per second, counted in windows. These are not parameters: a window is short for somebody who waits for an answer and
+ * long enough for a handful of letters, a load is what a round of events may cost before new mail is looked at, and half of the
+ * places keep all agents at work.
  */
-enum { WINDOW_MS = 100, PUMP_LOADS = 200, OLD_PLACES = 2 };
+enum { WINDOW_MS = 100, PUMP_LOADS = 50, OLD_PLACES = 2 };
 
 static struct list lines[] = { LIST_INIT(lines[READY_NEW]), LIST_INIT(lines[READY_PROMPT]), LIST_INIT(lines[READY_PATIENT]) };
 static struct list yielding = LIST_INIT(yielding); /* dests */
@@ -159,6 +159,11 @@ static size_t reserved(void)
 bool ready_place_for_new(void)
 {
 	return list_empty(&lines[READY_NEW]) && message_awake_count() + reserved() < places();
+}
+
+bool ready_new_waits(void)
+{
+	return !list_empty(&lines[READY_NEW]);
 }
 
 static bool may_go(enum ready_line line)

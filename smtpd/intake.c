@@ -5,16 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/conf/conf.h"
 #include "lib/map/match.h"
 #include "lib/proto/header.h"
+#include "lib/queue/flow.h"
 #include "lib/queue/job.h"
 #include "smtpd/access.h"
 #include "smtpd/submission.h"
 
-enum { MESSAGE_ID_MAX = 500 };
+enum { MESSAGE_ID_MAX = 500, FLOW_LOOK_MS = 250 };
 
 static enum smtp_bare_lf bare_lf_policy(const struct smtpd_session *s)
 {
@@ -76,11 +78,26 @@ void intake_piece(struct smtpd_session *s, struct intake *in, struct span piece)
 		queue_write(in->writer, piece);
 }
 
+/* A session brings no more than one letter in in_flow_delay while qmgr is behind; when it is no more, at once. */
+static void follow_flow(void)
+{
+	int64_t until = 0, left;
+
+	while (conf->in_flow_delay_ms > 0 && queue_flow_behind()) {
+		if (until == 0)
+			until = clock_deadline(conf->in_flow_delay_ms);
+		left = until - clock_mono_ms();
+		if (left <= 0 || io_sleep_until(clock_deadline(left < FLOW_LOOK_MS ? left : FLOW_LOOK_MS)) == IO_STOPPING)
+			return;
+	}
+}
+
 struct intake *intake_begin(struct smtpd_session *s)
 {
 	struct intake *in = mem_zalloc(sizeof *in);
 	struct span rest = s->txn.actions.prepend, line;
 
+	follow_flow();
 	submission_count(s);
 	apply_actions(s);
 	in->changes = s->txn.actions.changes;

@@ -25,8 +25,8 @@ void *htab_del(struct htab *t, struct span key);                      /* the rem
 /* Call each(key, value, arg) for every entry; each may delete the entry it is called for. */
 void htab_each(struct htab *t, void (*each)(struct span key, void *value, void *arg), void *arg);
 /*
- * The same in pieces of n slots, about as many entries: *at is 0 at first; false: that was the last piece. Between two calls entries may
- * come and go; what is there all the time is visited, twice perhaps when the table grows.
+ * The same in pieces of n slots, about as many entries: *at is 0 at first; false: that was the last piece. Between two calls
+ * entries may come and go; what is there all the time is visited, twice perhaps when the table grows.
  */
 bool htab_walk(struct htab *t, size_t *at, size_t n, void (*each)(struct span key, void *value, void *arg), void *arg);
 void htab_free(struct htab *t); /* the table and its keys; not the values */

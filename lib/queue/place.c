@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/queue/flow.h"
+
 static const char letters[] = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz";
 static _Atomic int dirs[PLACE_DIRS]; /* descriptor + 1, 0: not open yet */
 
@@ -62,5 +64,5 @@ int queue_prepare(void)
 		if (make_dir(path) < 0)
 			return -1;
 	}
-	return work_prepare();
+	return work_prepare() < 0 ? -1 : queue_flow_prepare();
 }
