@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who yields to whom: the lines of qmgr/ready.c and the two of a destination, with a clock and messages of the test's own. */
+/*
+ * Who yields to whom: the lines of qmgr/ready.c and the two of a destination; how many agents a destination gets, and how a site is
+ * probed. With a clock and messages of the test's own.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -66,10 +69,12 @@ void message_wake(struct message *m)
 	awake[nawake++] = m;
 }
 
+static size_t released, probes;
+
 void message_wake_now(struct message *m, bool flush)
 {
-	(void)m;
 	(void)flush;
+	released += m->released;
 }
 
 void message_notice_failed(struct message *m)
@@ -98,6 +103,7 @@ void transport_probe(struct transport *t, struct dest *d)
 {
 	(void)t;
 	(void)d;
+	probes++;
 }
 
 /* --- helpers ---------------------------------------------------------------------------------------------------------- */
@@ -285,6 +291,78 @@ static void one_destination_serves_both_lines(void **state)
 	leave(m);
 }
 
+static void a_destination_gets_more_agents_with_each_success(void **state)
+{
+	static struct transport t = { .name = "smtp", .initial = 5, .dest_limit = 20, .batch = 1 };
+	struct dest *d = dest_get(&t, SPAN("window"), SPAN("window"));
+
+	(void)state;
+	list_init(&t.ready);
+	assert_int_equal(d->window, 5);
+	for (unsigned i = 6; i < 40; i++) {
+		dest_succeeded(d);
+		assert_int_equal(d->window, i < 20 ? i : 20);
+	}
+	dest_failed(d, SPAN("connection refused"));
+	assert_int_equal(d->window, 5);
+	assert_int_equal(d->state, DEST_DOWN);
+	dest_probe_result(d, true, SPAN_NONE); /* nobody waits: it is tried by the next letter */
+	assert_int_equal(d->state, DEST_UP);
+}
+
+static int64_t pause_after_probe_in_vain(struct dest *d)
+{
+	now_ms = d->probe.at_ms;
+	d->probe.fire(&d->probe);
+	dest_probe_now(d); /* somebody flushes the site meanwhile: no second one */
+	assert_true(d->probing);
+	dest_probe_result(d, true, SPAN("connection refused"));
+	return d->probe.at_ms - now_ms;
+}
+
+static void one_probe_at_a_time_and_all_go_when_it_is_back(void **state)
+{
+	static struct transport t = { .name = "smtp", .initial = 5, .dest_limit = 20, .batch = 1 };
+	struct message *m = fresh_start();
+	struct dest *d = dest_get(&t, SPAN("dead"), SPAN("dead"));
+	int64_t longest = 0, begun = now_ms, pause;
+
+	(void)state;
+	list_init(&t.ready);
+	for (size_t i = 0; i < MESSAGES_MAX; i++) {
+		list_init(&m[i].waits);
+		dest_wait(d, &m[i]);
+	}
+	dest_failed(d, SPAN("connection refused"));
+	probes = 0;
+	for (size_t i = 1; now_ms - begun < 24 * 3600 * 1000; i++) {
+		pause = pause_after_probe_in_vain(d);
+		assert_int_equal(probes, i);
+		longest = pause > longest ? pause : longest;
+	}
+	assert_in_range(longest, 6000, 8000); /* a crowd waits: who is back is found within ten seconds */
+	released = 0;
+	now_ms = d->probe.at_ms;
+	d->probe.fire(&d->probe);
+	dest_probe_result(d, false, SPAN_NONE);
+	assert_int_equal(d->state, DEST_UP);
+	assert_int_equal(released, MESSAGES_MAX);
+
+	/* One letter alone: after a day a probe a minute is enough. */
+	begun = now_ms;
+	longest = 0;
+	dest_failed(d, SPAN("connection refused"));
+	dest_wait(d, &m[0]);
+	while (now_ms - begun < 24 * 3600 * 1000) {
+		pause = pause_after_probe_in_vain(d);
+		assert_true(now_ms - begun > 240 * 1000 || pause < 10 * 1000);
+		longest = pause > longest ? pause : longest;
+	}
+	assert_in_range(longest, 52 * 1000, 68 * 1000);
+	dest_probe_result(d, false, SPAN_NONE);
+	leave(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,10 +372,13 @@ int main(void)
 		cmocka_unit_test(new_mail_leaves_a_share_of_the_places),
 		cmocka_unit_test(retries_do_not_starve_behind_new_mail),
 		cmocka_unit_test(one_destination_serves_both_lines),
+		cmocka_unit_test(a_destination_gets_more_agents_with_each_success),
+		cmocka_unit_test(one_probe_at_a_time_and_all_go_when_it_is_back),
 	};
 
 	settings = (struct conf){ .qmgr_message_active_limit = 1000, .qmgr_retry_yield_rate = 100, .qmgr_retry_yield_percent = 5,
-				  .qmgr_retry_total_rate = 400, .qmgr_retry_minimum_rate = 40, .site_crowd_limit = 100 };
+				  .qmgr_retry_total_rate = 400, .qmgr_retry_minimum_rate = 40, .site_crowd_limit = 100, .site_probe_time_ms = 2000,
+				  .crowded_site_probe_time_ms = 7000, .maximal_site_probe_time_ms = 60000 };
 	conf = &settings;
 	qmgr_loop = loop_new();
 	return cmocka_run_group_tests(tests, NULL, NULL);
