@@ -28,7 +28,7 @@ void queue_flow_show(bool behind)
 	static int fd = -1, shown = -1;
 	char byte = (char)behind;
 
-	if (shown == behind)
+	if (shown == (int)behind)
 		return;
 	if (fd < 0)
 		fd = open(FLOW_PAGE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
