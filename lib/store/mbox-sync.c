@@ -20,7 +20,7 @@ void mbox_note_ident(struct folder *f, int fd)
 {
 	struct stat st;
 
-	f->mbox->ident = (struct ident){ 0 };
+	f->mbox->ident = f->mbox->piece_ident = (struct ident){ 0 }; /* a clock may be too coarse to tell our own writing */
 	if (fstat(fd, &st) == 0)
 		f->mbox->ident = ident_of(&st);
 }
