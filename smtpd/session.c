@@ -91,28 +91,32 @@ static void say(struct smtpd_session *s, char *text)
 	stream_printf(s->stream, "%s\r\n", footer ? footer_add(s, footer, text) : text);
 }
 
-void reply(struct smtpd_session *s, const char *fmt, ...)
+static void say_formatted(struct smtpd_session *s, bool kindly, const char *fmt, va_list ap)
 {
 	char text[REPLY_MAX];
-	va_list ap;
 
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	if (text[0] == '4' || text[0] == '5')
+	if (!kindly && (text[0] == '4' || text[0] == '5'))
 		punish(s);
 	say(s, text);
 }
 
-void reply_kindly(struct smtpd_session *s, const char *fmt, ...)
+void reply(struct smtpd_session *s, const char *fmt, ...)
 {
-	char text[REPLY_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	say_formatted(s, false, fmt, ap);
 	va_end(ap);
-	say(s, text);
+}
+
+void reply_kindly(struct smtpd_session *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say_formatted(s, true, fmt, ap);
+	va_end(ap);
 }
 
 void reply_message(struct smtpd_session *s, const char *text)
